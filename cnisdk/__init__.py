@@ -1,0 +1,81 @@
+"""Write CNI plugins and runtimes in Python."""
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING without importing typing
+
+if TYPE_CHECKING:
+    from cnisdk.call import (
+        Attachment as Attachment,
+        AttachmentKey as AttachmentKey,
+        Call as Call,
+        ValidAttachments as ValidAttachments,
+    )
+    from cnisdk.errors import (
+        CNIError as CNIError,
+        DecodingError as DecodingError,
+        IncompatibleVersionError as IncompatibleVersionError,
+        InternalError as InternalError,
+        InvalidEnvironmentError as InvalidEnvironmentError,
+        InvalidNetNSError as InvalidNetNSError,
+        InvalidNetworkConfigError as InvalidNetworkConfigError,
+        IOFailureError as IOFailureError,
+        LimitedConnectivityError as LimitedConnectivityError,
+        PluginError as PluginError,
+        PluginNotAvailableError as PluginNotAvailableError,
+        TryAgainLaterError as TryAgainLaterError,
+        UnknownContainerError as UnknownContainerError,
+        UnsupportedFieldError as UnsupportedFieldError,
+    )
+    from cnisdk.plugin import Plugin as Plugin
+    from cnisdk.runner import main as main, run as run
+    from cnisdk.types.config import IPAMConfig as IPAMConfig, PluginConfig as PluginConfig
+    from cnisdk.types.result import (
+        DNS as DNS,
+        Interface as Interface,
+        IPConfig as IPConfig,
+        Result as Result,
+        Route as Route,
+    )
+
+# Exported names resolve on first use (PEP 562): a call pays for what it uses and no more.
+_EXPORTS = {
+    "cnisdk.call": ("Attachment", "AttachmentKey", "Call", "ValidAttachments"),
+    "cnisdk.errors": (
+        "CNIError",
+        "DecodingError",
+        "IOFailureError",
+        "IncompatibleVersionError",
+        "InternalError",
+        "InvalidEnvironmentError",
+        "InvalidNetNSError",
+        "InvalidNetworkConfigError",
+        "LimitedConnectivityError",
+        "PluginError",
+        "PluginNotAvailableError",
+        "TryAgainLaterError",
+        "UnknownContainerError",
+        "UnsupportedFieldError",
+    ),
+    "cnisdk.plugin": ("Plugin",),
+    "cnisdk.runner": ("main", "run"),
+    "cnisdk.types.config": ("IPAMConfig", "PluginConfig"),
+    "cnisdk.types.result": ("DNS", "IPConfig", "Interface", "Result", "Route"),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 - a list, made from the one table above
+
+
+def __getattr__(name: str) -> object:
+    try:
+        module = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,100 @@
+"""Stop a hook between two kernel calls, never inside one.
+
+A hook ends early when its runtime sends SIGTERM, or when the agent sees the caller go away.  An
+exception raised at any instruction could fall between "the kernel made the link" and "the undo
+stack knows it", and leak the link.  So cancelling only marks the hook's token; `checkpoint`,
+which every kernel request and every delegation passes before it acts, raises `Cancelled`.  Where
+a thread blocks without having changed anything yet (a lock, a delegate's output) it says so with
+`interruptible`, and a signal handler may raise at once.  Undoing runs `shielded`.
+
+Tokens belong to a thread: the agent runs many hooks in one process.
+"""
+
+from _thread import _local  # threading.local without importing threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Cancelled(BaseException):  # noqa: N818 - as asyncio names it; no hook should catch it
+    """The call is being stopped; unwinds like KeyboardInterrupt, past ``except Exception``."""
+
+
+class Token:
+    """Whether one hook is to stop, and why."""
+
+    __slots__ = ("interruptible", "reason", "shielded")
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.shielded = 0
+        self.interruptible = 0
+
+    def cancel(self, reason: str) -> None:
+        """Stop the hook at its next `checkpoint`; the first reason stays."""
+        self.reason = self.reason or reason
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the hook is to stop and is not undoing."""
+        if self.reason and not self.shielded:
+            raise Cancelled(self.reason)
+
+
+class _Local(_local):
+    token: Token | None = None
+
+
+_current = _Local()
+
+
+@contextmanager
+def cancellable(token: Token) -> Iterator[Token]:
+    """Make ``token`` the calling thread's, for the length of one hook."""
+    before, _current.token = _current.token, token
+    try:
+        yield token
+    finally:
+        _current.token = before
+
+
+def checkpoint() -> None:
+    """Raise `Cancelled` if the calling thread's hook is to stop."""
+    token = _current.token
+    if token is not None and token.reason:
+        token.check()
+
+
+def current() -> Token | None:
+    """Return the calling thread's token, None outside a hook."""
+    return _current.token
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Mark a wait in which nothing has been changed yet: it may be ended by an exception.
+
+    The token is checked on entry, after the mark is set, so no signal is lost in between.
+    """
+    token = _current.token
+    if token is None:
+        yield
+        return
+    token.interruptible += 1
+    try:
+        token.check()
+        yield
+    finally:
+        token.interruptible -= 1
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Let nothing cancel the block: undoing, and steps that must come as a pair."""
+    token = _current.token
+    if token is None:
+        yield
+        return
+    token.shielded += 1
+    try:
+        yield
+    finally:
+        token.shielded -= 1

@@ -1,0 +1,53 @@
+"""Run the whole test session in namespaces of its own, as anybody, touching nothing.
+
+A pytest plugin (``-p tests.private`` in pyproject.toml) that is imported before pytest captures
+anything or xdist starts a worker: it re-executes the session in a fresh user, network, mount,
+pid, ipc and uts namespace, where the caller is root and the machine's network is out of reach.
+Every process the tests leave dies with the pid namespace.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+INSIDE = "CNISDK_PRIVATE"
+
+# What plugins and tools write to; fresh and empty inside.
+WRITABLE = ("/run", "/var/lib/cni", "/etc/cni")
+
+
+def _enter() -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        sys.exit("the tests need unshare (util-linux)")
+    flags = ["--user", "--map-root-user", "--net", "--mount", "--ipc", "--uts", "--pid", "--fork"]
+    flags += ["--kill-child", "--mount-proc"]
+    probe = subprocess.run([unshare, *flags, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        sys.exit(
+            "the tests need unprivileged user namespaces, which this machine refuses:\n"
+            f"{probe.stderr}allow them (sysctl kernel.unprivileged_userns_clone=1, "
+            "kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces > 0)"
+        )
+    command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
+    os.execve(unshare, [unshare, *flags, "--", *command], {**os.environ, INSIDE: "1"})
+
+
+def _prepare() -> None:
+    def run(*argv: str) -> None:
+        subprocess.run(argv, check=True)
+
+    run("mount", "--make-rprivate", "/")
+    for path in WRITABLE:
+        if os.path.isdir(path):
+            run("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", path)
+    os.makedirs("/run/netns", exist_ok=True)
+    run("ip", "link", "set", "lo", "up")
+    os.environ[INSIDE] = "2"
+
+
+if INSIDE not in os.environ:
+    _enter()
+elif os.environ[INSIDE] == "1":
+    _prepare()
