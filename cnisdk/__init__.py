@@ -62,7 +62,7 @@ _EXPORTS = {
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605 - a list, made from the one table above
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:

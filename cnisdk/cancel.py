@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Cancelled(BaseException):  # noqa: N818 - as asyncio names it; no hook should catch it
+class Cancelled(BaseException):
     """The call is being stopped; unwinds like KeyboardInterrupt, past ``except Exception``."""
 
 

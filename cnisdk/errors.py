@@ -14,7 +14,7 @@ CNIError
 ├── LimitedConnectivityError       51
 ├── PluginError                  100+   a plugin's own codes
 ├── InternalError                 999   what escaped; used by the runner alone
-└── UnassignedError                 *   a code below 100 that SPEC gives no meaning, from another's plugin
+└── UnassignedError                 *   a code below 100 without a meaning in SPEC, from elsewhere
 
 SPEC section 5, "Error".  Nothing here knows JSON beyond the four keys of the error object.
 """

@@ -35,7 +35,9 @@ def at_least(version: str, minimum: str) -> bool:
     return parse(version) >= parse(minimum)
 
 
-def select(cni_version: str, cni_versions: list[str], supported: tuple[str, ...] = SUPPORTED) -> str:
+def select(
+    cni_version: str, cni_versions: list[str], supported: tuple[str, ...] = SUPPORTED
+) -> str:
     """Return the version a runtime uses for a configuration; SPEC section 1, ``cniVersions``.
 
     That is the newest of ``cni_version`` and ``cni_versions`` that ``supported`` reaches; with
