@@ -11,7 +11,7 @@ Tokens belong to a thread: the agent runs many hooks in one process.
 """
 
 from _thread import _local  # threading.local without importing threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -22,16 +22,23 @@ class Cancelled(BaseException):
 class Token:
     """Whether one hook is to stop, and why."""
 
-    __slots__ = ("interruptible", "reason", "shielded")
+    __slots__ = ("interruptible", "reason", "shielded", "wakers")
 
     def __init__(self) -> None:
         self.reason = ""
         self.shielded = 0
         self.interruptible = 0
+        self.wakers: list[Callable[[], object]] = []
 
     def cancel(self, reason: str) -> None:
-        """Stop the hook at its next `checkpoint`; the first reason stays."""
+        """Stop the hook at its next `checkpoint`; the first reason stays.
+
+        May be called from another thread and from a signal handler.
+        """
         self.reason = self.reason or reason
+        if not self.shielded:
+            for wake in tuple(self.wakers):
+                wake()
 
     def check(self) -> None:
         """Raise `Cancelled` if the hook is to stop and is not undoing."""
@@ -84,6 +91,25 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         token.interruptible -= 1
+
+
+@contextmanager
+def waking(wake: Callable[[], object]) -> Iterator[None]:
+    """Have ``wake`` end the wait in the block when the hook is cancelled from another thread.
+
+    It is called in the cancelling thread, perhaps more than once, and must not block: kill the
+    delegate that is waited for, shut the socket that is read.
+    """
+    token = _current.token
+    if token is None or token.shielded:
+        yield
+        return
+    token.wakers.append(wake)
+    try:
+        token.check()
+        yield
+    finally:
+        token.wakers.remove(wake)
 
 
 @contextmanager
