@@ -10,16 +10,16 @@ plugin's call needs none from Python 3.12 on, which has os.setns and os.unshare.
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-_TYPE_CHECKING = False
-if _TYPE_CHECKING:
+if TYPE_CHECKING:
     import ctypes
 
 _libc: "ctypes.CDLL | None" = None
 
 
 def _call(name: str, *args: "int | bytes | None", path: str | None = None) -> int:
-    global _libc  # noqa: PLW0603 - loaded once; a second thread at worst loads it twice
+    global _libc  # loaded once; two threads at the same time at worst load it twice
     import ctypes
 
     if _libc is None:

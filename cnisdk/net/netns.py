@@ -38,7 +38,7 @@ class NotANamespaceError(OSError):
         super().__init__(errno.EINVAL, f"not a network namespace but {found}", path)
 
 
-class StrandedThread(BaseException):  # noqa: N818 - no error to handle: the thread must end
+class StrandedThread(BaseException):
     """The calling thread could not move back to the network namespace it came from."""
 
 

@@ -7,10 +7,10 @@ kernel calls ``__be``, and is aligned to four bytes.
 """
 
 import errno as _errno
-import os
 import struct
+import sys
 from ipaddress import IPv4Address, IPv6Address
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cnisdk.net import _uapi as k
 
@@ -27,6 +27,7 @@ _U16 = struct.Struct("=H")
 _U32 = struct.Struct("=L")
 _S32 = struct.Struct("=l")
 _PAD = (b"", b"\0\0\0", b"\0\0", b"\0")
+_ORDER: Literal["little", "big"] = sys.byteorder
 
 
 class MalformedError(OSError):
@@ -54,7 +55,7 @@ class Ack(NamedTuple):
     """The kernel's own words (NLMSGERR_ATTR_MSG), or what it says is missing; may be empty."""
 
 
-def message(type: int, flags: int, seq: int, body: bytes) -> bytes:  # noqa: A002 - nlmsg_type
+def message(type: int, flags: int, seq: int, body: bytes) -> bytes:
     """Return ``body`` under a netlink header."""
     return NLMSGHDR.pack(16 + len(body), type, flags, seq, 0) + body
 
@@ -167,6 +168,3 @@ def ack(reply: Message) -> Ack:
     elif not text and k.NLMSGERR_ATTR_OFFS in said:
         text = f"byte {to_int(said[k.NLMSGERR_ATTR_OFFS])} of the request is refused"
     return Ack(-error, text)
-
-
-_ORDER = "little" if struct.pack("=H", 1) == b"\1\0" else "big"

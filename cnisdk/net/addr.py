@@ -1,0 +1,91 @@
+"""IP addresses of links; RTM_*ADDR of rtnetlink(7)."""
+
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import NamedTuple
+
+from cnisdk.net import _uapi as k
+from cnisdk.net.rtnetlink import IFADDRMSG, attribute, attributes, to_int, to_string, u32
+from cnisdk.net.rtnl import RTNL
+
+
+class Addr(NamedTuple):
+    """An address on a link."""
+
+    index: int  # type: ignore[assignment]  # not tuple.index()
+    address: IPv4Interface | IPv6Interface
+    scope: int
+    """RT_SCOPE_…: UNIVERSE, LINK, HOST."""
+    flags: int
+    """IFA_F_…"""
+    label: str = ""
+
+    @property
+    def tentative(self) -> bool:
+        """Whether duplicate address detection has not let it be used yet."""
+        return bool(self.flags & k.IFA_F_TENTATIVE)
+
+
+def add(
+    rtnl: RTNL,
+    index: int,
+    address: IPv4Interface | IPv6Interface,
+    *,
+    nodad: bool = False,
+    replace: bool = False,
+) -> None:
+    """Put an address on a link, without a broadcast address, as ``ip address add`` does.
+
+    ``nodad`` lets an IPv6 address be used at once, without detection of duplicates.
+    NetlinkError(EEXIST) if it is there already, unless ``replace``.
+    """
+    body = _body(index, address)
+    if nodad and address.version == 6:
+        body += u32(k.IFA_FLAGS, k.IFA_F_NODAD)
+    flags = k.NLM_F_CREATE | (k.NLM_F_REPLACE if replace else k.NLM_F_EXCL)
+    rtnl.request(f"add address {address} to link {index}", k.RTM_NEWADDR, body, flags)
+
+
+def delete(rtnl: RTNL, index: int, address: IPv4Interface | IPv6Interface) -> None:
+    """Take an address off a link; NetlinkError(EADDRNOTAVAIL) if it is not there."""
+    rtnl.request(
+        f"delete address {address} from link {index}", k.RTM_DELADDR, _body(index, address)
+    )
+
+
+def dump(rtnl: RTNL, index: int = 0, family: int = 0) -> list[Addr]:
+    """Return the addresses of all links, or of one, in both families, or in one (AF_INET…)."""
+    found = rtnl.dump("list addresses", k.RTM_GETADDR, IFADDRMSG.pack(family, 0, 0, 0, index))
+    # The kernel filters from 4.20 on; this is for older ones.
+    return [
+        entry
+        for payload in found
+        if (entry := decode(payload)) is not None and index in (0, entry.index)
+    ]
+
+
+def decode(payload: bytes) -> Addr | None:
+    """Read an RTM_NEWADDR; None for another family than IP."""
+    family, prefixlen, flags, scope, index = IFADDRMSG.unpack_from(payload)
+    if family not in (k.AF_INET, k.AF_INET6):
+        return None
+    got = attributes(payload, IFADDRMSG.size).get
+    # On a point-to-point link IFA_ADDRESS is the other end.
+    octets = got(k.IFA_LOCAL) or got(k.IFA_ADDRESS, b"")
+    cls = IPv4Interface if family == k.AF_INET else IPv6Interface
+    return Addr(
+        index,
+        cls((octets, prefixlen)),
+        scope,
+        to_int(got(k.IFA_FLAGS), flags),
+        to_string(got(k.IFA_LABEL)),
+    )
+
+
+def _body(index: int, address: IPv4Interface | IPv6Interface) -> bytes:
+    if address.version == 4:
+        family, scope = k.AF_INET, k.RT_SCOPE_HOST if address.ip.is_loopback else 0
+    else:
+        family, scope = k.AF_INET6, 0
+    octets = address.ip.packed
+    body = IFADDRMSG.pack(family, address.network.prefixlen, 0, scope, index)
+    return body + attribute(k.IFA_LOCAL, octets) + attribute(k.IFA_ADDRESS, octets)

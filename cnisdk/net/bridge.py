@@ -1,0 +1,56 @@
+"""Ports of a bridge: settings that a port has and no other link; see bridge(8)."""
+
+import errno
+from typing import NamedTuple
+
+from cnisdk.net import _uapi as k, link
+from cnisdk.net.rtnetlink import IFINFOMSG, attribute, attributes, to_int, u8
+from cnisdk.net.rtnl import RTNL, NetlinkError
+
+
+class Port(NamedTuple):
+    """What the bridge does at one port."""
+
+    hairpin: bool
+    """Sends a frame back out of the port it came from."""
+    isolated: bool
+    """Talks to ports that are not isolated, and to the bridge itself, only."""
+    state: int
+    """Spanning tree: 0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking."""
+
+
+def set_port(
+    rtnl: RTNL, index: int, *, hairpin: bool | None = None, isolated: bool | None = None
+) -> None:
+    """Change settings of the port numbered ``index``; None leaves one as it is."""
+    settings = b""
+    words = []
+    if hairpin is not None:
+        settings += u8(k.IFLA_BRPORT_MODE, hairpin)
+        words.append(f"hairpin {hairpin}")
+    if isolated is not None:
+        settings += u8(k.IFLA_BRPORT_ISOLATED, isolated)
+        words.append(f"isolated {isolated}")
+    if not settings:
+        return
+    body = IFINFOMSG.pack(k.AF_BRIDGE, 0, index, 0, 0)
+    body += attribute(k.IFLA_PROTINFO | k.NLA_F_NESTED, settings)
+    rtnl.request(f"set bridge port {index} {' '.join(words)}", k.RTM_SETLINK, body)
+
+
+def port(rtnl: RTNL, index: int) -> Port:
+    """Return the settings of a port; NetlinkError(EINVAL) if the link is no port."""
+    found = link.by_index(rtnl, index)
+    if not found.slave_info:
+        raise NetlinkError(errno.EINVAL, f"read bridge port {found.name}", "it is in no bridge")
+    return port_of(found)
+
+
+def port_of(found: link.Link) -> Port:
+    """Return the settings of a port from the link that was already looked up."""
+    got = attributes(found.slave_info).get
+    return Port(
+        bool(to_int(got(k.IFLA_BRPORT_MODE))),
+        bool(to_int(got(k.IFLA_BRPORT_ISOLATED))),
+        to_int(got(k.IFLA_BRPORT_STATE)),
+    )

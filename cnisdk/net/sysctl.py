@@ -1,0 +1,42 @@
+"""Kernel parameters of the calling thread's namespaces; see sysctl(8).
+
+A name has ``/`` between its parts, ``net/ipv6/conf/eth0.1/accept_ra``, so that a link's name may
+contain dots.  Of another network namespace: inside its `NetNS.enter`.
+"""
+
+import errno
+import os
+
+from cnisdk import cancel
+
+
+def read(name: str) -> str:
+    """Return a parameter's value without the newline; FileNotFoundError if there is none."""
+    fd = os.open(_path(name), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 65536).decode("utf-8", "surrogateescape").strip()
+    finally:
+        os.close(fd)
+
+
+def write(name: str, value: str | int) -> bool:
+    """Set a parameter unless it has the value already; return whether it was changed."""
+    text = str(value)
+    if read(name) == text:
+        return False
+    cancel.checkpoint()
+    path = _path(name)
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode("utf-8", "surrogateescape"))
+    except OSError as err:
+        raise OSError(err.errno, f"{os.strerror(err.errno or 0)}: {text!r}", path) from err
+    finally:
+        os.close(fd)
+    return True
+
+
+def _path(name: str) -> str:
+    if not name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise OSError(errno.EINVAL, "not the name of a kernel parameter", name)
+    return "/proc/sys/" + name
