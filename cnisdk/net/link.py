@@ -126,7 +126,10 @@ def decode(payload: bytes) -> Link:
 
 
 def by_name(rtnl: RTNL, name: str) -> Link:
-    """Return the link called ``name``; NetlinkError(ENODEV) if there is none."""
+    """Return the link called ``name``, by one of its alternative names too.
+
+    NetlinkError(ENODEV) if there is none.
+    """
     body = _ANY + string(k.IFLA_IFNAME, name) + _NO_STATS
     return decode(rtnl.query(f"find link {name}", k.RTM_GETLINK, body))
 
@@ -170,15 +173,13 @@ def add_veth(
     peer_address: str = "",
     master: int = 0,
     up: bool = False,
-    peer_up: bool = False,
 ) -> None:
     """Make a pair of virtual Ethernet links, both ends where they belong in one request.
 
     ``peer`` is made in ``peer_netns``; ``mtu`` is for both, ``address``, ``master`` and ``up``
     for ``name``.
     """
-    other = IFINFOMSG.pack(k.AF_UNSPEC, 0, 0, k.IFF_UP * peer_up, k.IFF_UP * peer_up)
-    other += _settings(peer, mtu, peer_address)
+    other = _ANY + _settings(peer, mtu, peer_address)
     if peer_netns is not None:
         other += u32(k.IFLA_NET_NS_FD, peer_netns.fd)
     _add(
@@ -232,7 +233,7 @@ def add_ipvlan(
 ) -> None:
     """Make an ipvlan on the link numbered ``parent``; ``mode`` is one of IPVLAN_MODES."""
     settings = _settings(name, mtu, parent=parent, netns=netns)
-    data = u16(k.IFLA_IPVLAN_MODE, _mode(IPVLAN_MODES, mode))
+    data = u16(k.IFLA_IPVLAN_MODE, _mode(IPVLAN_MODES, mode)) + u16(k.IFLA_IPVLAN_FLAGS, 0)
     _add(rtnl, f"add link {name}", "ipvlan", settings, data)
 
 
@@ -280,7 +281,8 @@ def set_down(rtnl: RTNL, index: int) -> None:
 def set_promisc(rtnl: RTNL, index: int, *, on: bool = True) -> None:
     """Make a link receive what is addressed to others, or no longer."""
     flags = k.IFF_PROMISC if on else 0
-    _set(rtnl, f"set link {index} promisc", index, flags=flags, change=k.IFF_PROMISC)
+    words = f"set link {index} promisc {'on' if on else 'off'}"
+    _set(rtnl, words, index, flags=flags, change=k.IFF_PROMISC)
 
 
 def set_mtu(rtnl: RTNL, index: int, mtu: int) -> None:
@@ -365,11 +367,10 @@ def _settings(
     parent: int = 0,
     netns: NetNS | None = None,
 ) -> bytes:
-    attrs = string(k.IFLA_IFNAME, name)
+    attrs = u32(k.IFLA_MTU, mtu) if mtu else b""
     if parent:
         attrs += u32(k.IFLA_LINK, parent)
-    if mtu:
-        attrs += u32(k.IFLA_MTU, mtu)
+    attrs += string(k.IFLA_IFNAME, name)
     if address:
         attrs += lladdr(k.IFLA_ADDRESS, address)
     if master:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from cnisdk import cancel
@@ -150,7 +150,10 @@ def create(path: str) -> None:
             unshare(k.CLONE_NEWNET)
             mount(_OWN, path, "none", k.MS_BIND)
     except BaseException:
-        os.unlink(path)
+        with suppress(OSError):  # not mounted yet, as a rule
+            umount2(path, k.MNT_DETACH | k.UMOUNT_NOFOLLOW)
+        with suppress(OSError):  # what went wrong first is what to report
+            os.unlink(path)
         raise
 
 

@@ -1,6 +1,7 @@
 """Routes; RTM_*ROUTE of rtnetlink(7)."""
 
 import errno
+import sys
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
@@ -154,16 +155,16 @@ def _body(route: Route, *, deleting: bool = False) -> bytes:
     )
     if route.dst.prefixlen:
         body += attribute(k.RTA_DST, route.dst.network_address.packed)
-    if route.table > 255:
-        body += u32(k.RTA_TABLE, route.table)
     if route.gw is not None:
         body += _via(route.gw, family)
-    if route.index:
-        body += u32(k.RTA_OIF, route.index)
-    if route.src is not None:
-        body += attribute(k.RTA_PREFSRC, route.src.packed)
+    if route.table > 255:
+        body += u32(k.RTA_TABLE, route.table)
     if route.priority:
         body += u32(k.RTA_PRIORITY, route.priority)
+    if route.src is not None:
+        body += attribute(k.RTA_PREFSRC, route.src.packed)
+    if route.index:
+        body += u32(k.RTA_OIF, route.index)
     if route.mtu or route.advmss:
         body += attribute(k.RTA_METRICS, _metrics(route))
     if route.nexthops:
@@ -194,7 +195,7 @@ def _via(gw: IPAddress, family: int) -> bytes:
     its = k.AF_INET if gw.version == 4 else k.AF_INET6
     if its == family:
         return attribute(k.RTA_GATEWAY, gw.packed)
-    return attribute(k.RTA_VIA, its.to_bytes(2, "little") + gw.packed)
+    return attribute(k.RTA_VIA, its.to_bytes(2, sys.byteorder) + gw.packed)
 
 
 def _nexthop(hop: NextHop, family: int) -> bytes:

@@ -12,7 +12,16 @@ import errno
 import os
 import struct
 import time
-from _socket import AF_NETLINK, MSG_TRUNC, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, socket
+from _socket import (
+    AF_NETLINK,
+    MSG_DONTWAIT,
+    MSG_TRUNC,
+    SO_RCVTIMEO,
+    SOCK_CLOEXEC,
+    SOCK_RAW,
+    SOL_SOCKET,
+    socket,
+)
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -27,7 +36,7 @@ TIMEOUT = 10.0
 
 _ATTEMPTS = 30  # at a dump that changes interrupt, at a query whose answer the kernel dropped
 _BUFFER = 65536  # the kernel cuts a dump into pieces of 32 KiB at most
-_SLICE = 0.2  # seconds of listening after which a cancelled hook is noticed
+_SLICE = 0.2  # seconds of silence after which a listener looks whether its hook is cancelled
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -155,6 +164,7 @@ class RTNL:
             yield
         finally:
             self._socket.setsockopt(k.SOL_NETLINK, k.NETLINK_DROP_MEMBERSHIP, group)
+            self._drain()
             _set_timeout(self._socket, self.timeout)
 
     def events(self, deadline: float) -> list[Message] | None:
@@ -196,6 +206,17 @@ class RTNL:
         if not replies and time.monotonic() > deadline:
             raise NetlinkError(errno.ETIMEDOUT, what, "no answer among other messages")
         return replies
+
+    def _drain(self) -> None:
+        """Throw away what nobody will read, so that it leaves room for answers."""
+        while True:
+            try:
+                self._socket.recv_into(self._buffer, 0, MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as err:
+                if err.errno != errno.ENOBUFS:
+                    raise
 
     def _read(self) -> bytes:
         length = self._socket.recv_into(self._buffer, 0, MSG_TRUNC)

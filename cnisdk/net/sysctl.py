@@ -20,12 +20,18 @@ def read(name: str) -> str:
 
 
 def write(name: str, value: str | int) -> bool:
-    """Set a parameter unless it has the value already; return whether it was changed."""
+    """Set a parameter unless it has the value already; return whether it was changed.
+
+    Numbers of a list may be separated by any white space.
+    """
     text = str(value)
-    if read(name) == text:
-        return False
-    cancel.checkpoint()
     path = _path(name)
+    try:
+        if read(name).split() == text.split():
+            return False
+    except PermissionError:
+        pass  # some can only be written, such as net/ipv4/route/flush
+    cancel.checkpoint()
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode("utf-8", "surrogateescape"))
