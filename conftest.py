@@ -1,0 +1,54 @@
+"""What all tests share, those of the plugins included."""
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.host import REFERENCE, Host
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """Yield a private host: a network namespace, containers on demand, a state directory."""
+    state = tmp_path / "state"
+    state.mkdir()
+    host = Host(state)
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs the Go reference plugins where there are none."""
+    if item.get_closest_marker("reference") and not os.access(f"{REFERENCE}/bridge", os.X_OK):
+        pytest.skip(f"no Go reference plugins in {REFERENCE} (set CNI_REFERENCE)")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make a skip a failure in CI."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Make a skip a failure in CI."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    # What is skipped in CI is tested nowhere.
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is a failure when CI is set: {report.longrepr}"
