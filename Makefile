@@ -1,0 +1,66 @@
+# The only commands to remember; `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+MANIFESTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
+PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+EDITABLE := $(foreach project,$(PROJECTS),--editable $(project))
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test build lint format clean
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | \
+	  while read -r target does; do printf '  make %-8s %s\n' "$$target" "$$does"; done
+
+demo: build ## attach two containers to a bridge network, without root, and take it all back
+	@$(BIN)/python -m demo
+
+test: $(VENV)/ready-to-test ## run every test, linters too, in namespaces of their own
+	@$(BIN)/python -m pytest -n auto
+
+build: $(VENV)/ready-to-run ## make the plugins' executables: dist/bin
+	@$(BIN)/python -I -m cnisdk.build.script $(PROJECTS) -o dist/bin
+
+lint: $(VENV)/ready-to-test ## check form, types and layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/ready-to-test ## put the code into its form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find cnisdk plugins tests demo -name __pycache__ -prune -exec rm -rf {} +
+
+# -- the virtual environment -----------------------------------------------------------------
+# Two levels, since a demo has no use for mypy.  Each is made again when a pyproject.toml changes.
+
+define INSTALL
+@echo 'installing $(1) into $(VENV)'
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(2) || { \
+  echo; \
+  echo 'pip could not install $(1); what it said stands above.'; \
+  echo 'It needs a package index: behind a proxy set HTTPS_PROXY, for a mirror set PIP_INDEX_URL.'; \
+  exit 1; } >&2
+@touch $@
+endef
+
+$(VENV)/ready-to-test: $(VENV)/ready-to-run
+	$(call INSTALL,the tools that test,--editable '.[test,lint]')
+
+$(VENV)/ready-to-run: $(BIN)/python $(MANIFESTS)
+	$(call INSTALL,cnisdk and its plugins,--editable . $(EDITABLE))
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'cnisdk needs Python 3.11 or newer; say which: make PYTHON=/usr/bin/python3'; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo '$(PYTHON) cannot make a virtual environment;' \
+	    'on Debian and Ubuntu: sudo apt install python3-venv'; exit 1; } >&2
+	@$(PYTHON) -m venv $(VENV)

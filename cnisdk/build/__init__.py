@@ -1,0 +1,1 @@
+"""From a plugin project to what a runtime executes."""
