@@ -11,15 +11,19 @@ A reservation is written to a file that is none and then linked to its name, so 
 or not at all, and never over another's.  It needs no fsync(2): no container outlives its
 machine.  The Go plugin can leave an empty file when it is killed; as it too writes under the
 lock, whoever holds the lock knows that nobody is about to fill it, and takes it back.
+
+Nothing else is in that directory.  What makes most calls cheap is beside it, see
+`cni_host_local.index`, and can be missing or wrong without harm.
 """
 
 import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from cni_host_local.lock import Lock
+from cni_host_local.index import Index, indexable
+from cni_host_local.lock import FILE as LOCK, Lock
 from cni_host_local.range import Address, parse_address
 from cnisdk import AttachmentKey
 
@@ -29,20 +33,30 @@ if TYPE_CHECKING:
 DATA_DIR = "/var/lib/cni/networks"
 LAST_RESERVED = "last_reserved_ip."
 
-# Neither is an address, so neither is taken for a reservation; what a killed call leaves is in
-# nobody's way and overwritten by the next.
+# Neither is an address, so neither is taken for a reservation.
 _DRAFT = ".reservation"
 _DRAFT_LAST = ".last_reserved_ip"
+
+_PROBES = 64
+"""So many addresses are tried one by one before all that are taken are listed."""
+
+
+class Changes(NamedTuple):
+    """Files of one owner that have come and gone."""
+
+    add: list[str]
+    remove: list[str]
 
 
 def content(owner: AttachmentKey) -> bytes:
     """Return what the file of a reservation says."""
-    return f"{owner.container_id}\r\n{owner.ifname}".encode()
+    text = f"{owner.container_id}\r\n{owner.ifname}" if owner.ifname else owner.container_id
+    return text.encode("utf-8", "surrogateescape")
 
 
 def parse_owner(text: bytes) -> AttachmentKey:
     """Return whom the file of a reservation names; the interface is ``""`` in an old one."""
-    container_id, _, ifname = text.decode("utf-8", "replace").partition("\r\n")
+    container_id, _, ifname = text.decode("utf-8", "surrogateescape").partition("\r\n")
     return AttachmentKey(container_id, ifname)
 
 
@@ -55,10 +69,16 @@ def _is_address(name: str) -> bool:
 
 
 class Store:
-    """The reservations of one network; all methods but `locked` are for holders of the lock."""
+    """The reservations of one network.
+
+    Everything but `exists` and `locked` is for holders of the lock.
+    """
 
     def __init__(self, data_dir: str, network: str) -> None:
         self.path = os.path.join(data_dir or DATA_DIR, network)
+        self._index = Index(self.path)
+        self._indexed = False
+        """Whether the index says what the files do; only ever true under the lock."""
 
     def exists(self) -> bool:
         """Say whether anything was ever reserved."""
@@ -69,7 +89,11 @@ class Store:
         """Hold the network's lock; makes the directory where there is none."""
         os.makedirs(self.path, 0o755, exist_ok=True)
         with Lock(self.path):
-            yield
+            self._open_index()
+            try:
+                yield
+            finally:
+                self._close_index()
 
     # -- reserving -------------------------------------------------------------------------
 
@@ -77,13 +101,11 @@ class Store:
         """Reserve the first of ``candidates`` that is free; None if none is."""
         draft = self._draft(_DRAFT, content(owner))
         try:
-            for address in candidates:
-                try:
-                    os.link(draft, self._file(address))
-                except FileExistsError:
-                    continue
-                return address
-            return None
+            with self._changing(owner) as changes:
+                address = self._link_first(draft, candidates)
+                if address is not None:
+                    changes.add.append(str(address))
+            return address
         finally:
             os.unlink(draft)
 
@@ -92,44 +114,44 @@ class Store:
 
         Files that name the container alone go if none names the interface too.
         """
-        exact, legacy = self._owned(owner)
-        failures = self._unlink_all(exact or legacy)
+        old = AttachmentKey(owner.container_id, "")
+        failures = (
+            self._remove(owner, names)
+            if (names := self._files(owner))
+            else self._remove(old, self._files(old))
+        )
         if failures:
             raise failures[0]
 
     def release_address(self, address: Address, owner: AttachmentKey) -> None:
         """Release ``address`` if it is still ``owner``'s."""
-        if self._read(str(address)) == content(owner):
-            self._unlink(str(address))
+        if self._read(str(address)) != content(owner):
+            return
+        if failures := self._remove(owner, [str(address)]):
+            raise failures[0]
 
     def keep_only(self, valid: "ValidAttachments") -> list[OSError]:
         """Release what no attachment in ``valid`` owns; return what could not be released.
 
         A file that names a container alone stays while any attachment of the container does.
         """
-        stale = []
-        for name, text in self._scan():
-            owner = parse_owner(text)
+        failures = []
+        for owner, names in self._scan().items():
             keep = owner in valid if owner.ifname else valid.has_container(owner.container_id)
-            if not keep and _is_address(name):
-                stale.append(name)
-        return self._unlink_all(stale)
+            if not keep:
+                failures += self._remove(owner, [name for name in names if _is_address(name)])
+        return failures
 
     # -- looking ---------------------------------------------------------------------------
 
     def owned(self, owner: AttachmentKey) -> list[Address]:
         """Return the addresses of ``owner``, those of files naming the container alone included."""
-        exact, legacy = self._owned(owner)
-        return [parse_address(name) for name in exact + legacy if _is_address(name)]
+        names = self._files(owner) + self._files(AttachmentKey(owner.container_id, ""))
+        return [parse_address(name) for name in names if _is_address(name)]
 
-    def reserved(self) -> set[str]:
-        """Return the names of all files that stand for an address, whoever owns it."""
-        return {name for name in os.listdir(self.path) if _is_address(name)}
-
-    def reclaim(self) -> None:
-        """Take back what killed calls have left."""
-        for _ in self._scan():
-            pass
+    def reserved(self) -> set[Address]:
+        """Return all addresses for which there is a file, whoever owns it."""
+        return {parse_address(name) for name in os.listdir(self.path) if _is_address(name)}
 
     def last_reserved(self, set_index: int) -> Address | None:
         """Return the address that was given away last from a range set, None if unknown."""
@@ -141,35 +163,71 @@ class Store:
     def set_last_reserved(self, set_index: int, address: Address) -> None:
         """Remember the address that was given away last from a range set."""
         draft = self._draft(_DRAFT_LAST, str(address).encode())
-        os.rename(draft, os.path.join(self.path, f"{LAST_RESERVED}{set_index}"))
+        os.rename(draft, f"{self.path}/{LAST_RESERVED}{set_index}")
+
+    def _files(self, owner: AttachmentKey) -> list[str]:
+        """Return the files that name exactly ``owner``."""
+        if self._indexed and indexable(owner):
+            names = self._index.files(owner)
+            if names is not None:
+                if all(self._read(name) == content(owner) for name in names):
+                    return names
+                # Somebody wrote into a file by hand.
+                self._index.unseal()
+                self._indexed = False
+        return self._scan().get(owner, [])
+
+    # -- index -----------------------------------------------------------------------------
+
+    def _open_index(self) -> None:
+        """Make the index tell what the files do, unless there can be none."""
+        try:
+            if not self._index.is_current():
+                self._index.rebuild({o: n for o, n in self._scan().items() if indexable(o)})
+        except OSError:
+            self._indexed = False  # every look-up reads all files, as the Go plugin does
+        else:
+            self._indexed = True
+
+    def _close_index(self) -> None:
+        if self._indexed:
+            with suppress(OSError):  # not sealed: the next call makes it anew
+                if not self._index.is_current():
+                    self._index.seal()
+        self._indexed = False
+
+    @contextmanager
+    def _changing(self, owner: AttachmentKey) -> Iterator[Changes]:
+        """Change reservations of ``owner``; what the block says it did gets into the index.
+
+        A block that is left by an exception leaves an index that is not believed.
+        """
+        indexed, self._indexed = self._indexed, False
+        changes = Changes([], [])
+        yield changes
+        if indexed and indexable(owner) and (changes.add or changes.remove):
+            try:
+                self._index.update(owner, add=changes.add, remove=changes.remove)
+            except OSError:
+                return
+        self._indexed = indexed
 
     # -- files -----------------------------------------------------------------------------
 
-    def _owned(self, owner: AttachmentKey) -> tuple[list[str], list[str]]:
-        """Return the files naming ``owner``, and those naming its container alone."""
-        exact, legacy = [], []
-        for name, text in self._scan():
-            if text == content(owner):
-                exact.append(name)
-            elif text == owner.container_id.encode():
-                legacy.append(name)
-        return exact, legacy
-
-    def _scan(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every reservation and whom it names; empty ones are taken back on the way."""
+    def _scan(self) -> dict[AttachmentKey, list[str]]:
+        """Read all reservations; what killed calls have left is taken back on the way."""
+        owners: dict[AttachmentKey, list[str]] = {}
         with os.scandir(self.path) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         for name in names:
-            if name.startswith((".", LAST_RESERVED)):
-                continue
-            text = self._read(name)
-            if text:
-                yield name, text
-            elif _is_address(name):
+            if name in (_DRAFT, _DRAFT_LAST):
                 self._unlink(name)
-
-    def _file(self, address: Address) -> str:
-        return f"{self.path}/{address}"
+            elif name != LOCK and not name.startswith(LAST_RESERVED):
+                if text := self._read(name):
+                    owners.setdefault(parse_owner(text), []).append(name)
+                elif _is_address(name):
+                    self._unlink(name)
+        return owners
 
     def _read(self, name: str) -> bytes:
         """Return a file without what surrounds its text; ``b""`` if it is gone or torn."""
@@ -178,7 +236,10 @@ class Store:
         except FileNotFoundError:
             return b""
         try:
-            return os.read(fd, 4096).strip(b" \t\r\n\0")
+            text = b""
+            while chunk := os.read(fd, 1 << 12):
+                text += chunk
+            return text.strip(b" \t\r\n\0")
         finally:
             os.close(fd)
 
@@ -186,15 +247,30 @@ class Store:
         with suppress(FileNotFoundError):
             os.unlink(f"{self.path}/{name}")
 
-    def _unlink_all(self, names: Iterable[str]) -> list[OSError]:
-        """Remove files, going on after a failure; return what failed."""
+    def _remove(self, owner: AttachmentKey, names: Iterable[str]) -> list[OSError]:
+        """Remove files that name ``owner``, going on after a failure; return what failed."""
         failures = []
-        for name in names:
-            try:
-                self._unlink(name)
-            except OSError as err:
-                failures.append(err)
+        with self._changing(owner) as changes:
+            for name in names:
+                try:
+                    self._unlink(name)
+                except OSError as err:
+                    failures.append(err)
+                else:
+                    changes.remove.append(name)
         return failures
+
+    def _link_first(self, draft: str, candidates: Iterable[Address]) -> Address | None:
+        """Link ``draft`` to the first of ``candidates`` that is free."""
+        taken: set[str] = set()
+        for tried, address in enumerate(candidates):
+            if tried == _PROBES:
+                taken = set(os.listdir(self.path))
+            if str(address) not in taken:
+                with suppress(FileExistsError):
+                    os.link(draft, f"{self.path}/{address}")
+                    return address
+        return None
 
     def _draft(self, name: str, data: bytes) -> str:
         """Write a file that has no meaning yet and return its path."""
