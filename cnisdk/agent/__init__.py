@@ -1,0 +1,1 @@
+"""Calls served by a resident process; imports nothing."""
