@@ -7,12 +7,18 @@ share the `Call`.  Nothing here reads os.environ: the agent serves many callers 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnisdk.errors import InvalidEnvironmentError
 
 if TYPE_CHECKING:
     from cnisdk.net.netns import NetNS
+
+NETNS_BY_PATH = -1
+"""`Call.netns_fd`: open the path that CNI_NETNS is."""
+
+NETNS_GONE = -2
+"""`Call.netns_fd`: the caller could not open CNI_NETNS, and nobody else should try."""
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where nft and iptables are looked for when the runtime passes no PATH, as podman may."""
@@ -45,14 +51,16 @@ class Call:
     """The network configuration as it came; what a delegate is given."""
     stderr_fd: int = 2
     """Where the caller reads unstructured logs, and delegates write theirs."""
-    netns_fd: int = -1
-    """CNI_NETNS already opened by the caller, or -1; owned by whoever made this Call."""
+    netns_fd: int = NETNS_BY_PATH
+    """CNI_NETNS already opened by the caller; owned by whoever made this Call."""
     served: "Callable[[str, Call], bytes | None] | None" = None
     """Runs a plugin by name inside this process, None if it does not serve that one."""
+    logger: "Callable[[Call, str], object] | None" = None
+    """Takes the log instead of ``stderr_fd``: the agent must not block on a caller's stderr."""
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str], stdin: bytes = b"") -> "Call":
-        """Read the CNI variables of ``environ``; checks nothing."""
+    def from_environ(cls, environ: Mapping[str, str], **rest: Any) -> "Call":
+        """Read the CNI variables of ``environ``; checks nothing.  ``rest``: the other fields."""
         return cls(
             command=environ.get("CNI_COMMAND", ""),
             container_id=environ.get("CNI_CONTAINERID", ""),
@@ -62,7 +70,7 @@ class Call:
             path=environ.get("CNI_PATH", ""),
             netns_override=environ.get("CNI_NETNS_OVERRIDE", "").lower() in ("1", "true"),
             environ=environ,
-            stdin=stdin,
+            **rest,
         )
 
     @property
@@ -77,6 +85,9 @@ class Call:
 
     def log(self, message: str) -> None:
         """Write ``message`` as whole lines to the caller's stderr; a closed one is no failure."""
+        if self.logger is not None:
+            self.logger(self, message)
+            return
         try:
             os.write(self.stderr_fd, (message.rstrip("\n") + "\n").encode("utf-8", "replace"))
         except OSError:

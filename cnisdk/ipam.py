@@ -4,6 +4,7 @@ SPEC section 4: "a network plugin may also support delegation to other plugins â
 responsibility is to determine the interface IP/subnet, Gateway and Routes".
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from cnisdk import invoke
@@ -17,6 +18,13 @@ from cnisdk.undo import Undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ipaddress import IPv4Address, IPv6Address
+
+    from cnisdk.net.netns import NetNS
+    from cnisdk.net.rtnl import RTNL
+
+if sys.platform == "linux":
+    from cnisdk.net import addr, link, route, sysctl
 
 
 class IPAM:
@@ -78,6 +86,77 @@ class IPAM:
     @staticmethod
     def _plugin(config: PluginConfig) -> str:
         return config.ipam.type if config.ipam else ""
+
+
+DAD_TIMEOUT = 5.0
+"""Seconds that duplicate address detection may take; the kernel needs one to two."""
+
+
+def configure(
+    container: "RTNL", netns: "NetNS", ifname: str, result: Result, *, dad: bool = False
+) -> None:
+    """Put the addresses of ``result`` on ``ifname``, set it up and add the routes.
+
+    ``container`` is a socket in ``netns``.  Addresses without an ``interface`` index are some
+    other plugin's business and left alone; an index that does not lead to ``ifname`` is an
+    error.  A route without ``gw`` goes through the first gateway of its family, on the link
+    itself if there is none; of two routes that come out the same one is added.  IPv6 addresses
+    are usable at once, since nobody else had a chance to take them; with ``dad`` the kernel
+    looks for duplicates first, and this waits until it has.
+
+    Nothing is undone here on failure: all of it goes with the link.
+    """
+    index = link.by_name(container, ifname).index
+    ours = [ip for ip in result.ips if _is_on(result, ip.interface, ifname)]
+    if any(ip.address.version == 6 for ip in ours):
+        with netns.enter():
+            for name in ("all", ifname) if ifname == "lo" else (ifname,):
+                sysctl.write(f"net/ipv6/conf/{name}/disable_ipv6", 0)
+            sysctl.write(f"net/ipv6/conf/{ifname}/keep_addr_on_down", 1)
+    gateways: dict[int, IPv4Address | IPv6Address] = {}
+    for ip in ours:
+        addr.add(container, index, ip.address, nodad=not dad)
+        if ip.gateway is not None:
+            gateways.setdefault(ip.gateway.version, ip.gateway)
+    link.set_up(container, index)
+    if dad:
+        addr.wait_usable(container, index, DAD_TIMEOUT)
+    for entry in _routes(result, index, gateways):
+        # Several gateways for one destination share the traffic, as in the Go library.
+        route.add(container, entry, append=True)
+
+
+def _is_on(result: Result, interface: int | None, ifname: str) -> bool:
+    if interface is None:
+        return False
+    if not 0 <= interface < len(result.interfaces):
+        raise PluginError("IPAM result names no interface", f"ips[].interface {interface}")
+    if result.interfaces[interface].name != ifname:
+        raise PluginError(
+            "IPAM result is for another interface",
+            f"{result.interfaces[interface].name!r}, not {ifname!r}",
+        )
+    return True
+
+
+def _routes(
+    result: Result, index: int, gateways: "dict[int, IPv4Address | IPv6Address]"
+) -> "list[route.Route]":
+    """Return the routes of ``result`` as the kernel takes them, each once."""
+    seen: dict[route.Route, None] = {}
+    for entry in result.routes:
+        wanted = route.Route(
+            entry.dst,
+            gw=entry.gw or gateways.get(entry.dst.version),
+            index=index,
+            table=entry.table or route.Route._field_defaults["table"],
+            scope=entry.scope,
+            priority=entry.priority or 0,
+            mtu=entry.mtu or 0,
+            advmss=entry.advmss or 0,
+        )
+        seen[wanted] = None
+    return list(seen)
 
 
 def collect(*steps: "Callable[[], object]") -> None:

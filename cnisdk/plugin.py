@@ -35,6 +35,13 @@ class Plugin(Generic[ConfigT]):
     versions: ClassVar[tuple[str, ...]] = versions.SUPPORTED
     """The specification's versions that the plugin answers, oldest first."""
 
+    needs_process: ClassVar[bool] = False
+    """Whether the agent must give each call a process of its own.
+
+    For a plugin that uses what a process has once: environment, working directory, stdout,
+    signals, globals.
+    """
+
     config_type: ClassVar[type[PluginConfig]] = PluginConfig
     """Filled in from ``Plugin[Config]``."""
 

@@ -12,10 +12,11 @@ status.
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
 
 from cnisdk import cancel, names, versions
-from cnisdk.call import Attachment, AttachmentKey, Call, ValidAttachments
+from cnisdk.call import NETNS_GONE, Attachment, AttachmentKey, Call, ValidAttachments
 from cnisdk.errors import (
     CNIError,
     DecodingError,
@@ -69,21 +70,30 @@ def run(
     receives at most one JSON object.  Logs, and the traceback of an exception that no hook
     meant to raise, go to ``stderr_fd``.
     """
-    call = Call.from_environ(environ)
-    run_ = Run(plugin, call, stderr_fd=stderr_fd)
 
     def deliver(answer: bytes) -> None:
         stdout.write(answer)
         stdout.flush()
 
+    return run_call(plugin, Call.from_environ(environ, stderr_fd=stderr_fd), stdin, deliver)
+
+
+def run_call(
+    plugin: type[Plugin[Any]],
+    call: Call,
+    stdin: bytes | Callable[[], bytes],
+    deliver: Deliver,
+) -> int:
+    """Serve ``call`` as `run` does; ``deliver`` takes the one JSON object of the answer."""
+    served = Run(plugin, call)
     try:
-        run_.serve(stdin, deliver)
+        served.serve(stdin, deliver)
     except CNIError as err:
-        wire = _json.dumps(err.to_wire(run_.version), indent=4)
+        wire = _json.dumps(err.to_wire(served.version), indent=4)
         try:
             deliver(wire.encode() + b"\n")
         except OSError as lost:
-            run_.call.log(f"cannot answer: {lost}: {err}")
+            call.log(f"cannot answer: {lost}: {err}")
         return 1
     return 0
 
@@ -91,9 +101,9 @@ def run(
 class Run:
     """One call on its way from parameters to answer."""
 
-    def __init__(self, plugin: type[Plugin[Any]], call: Call, *, stderr_fd: int = -1) -> None:
+    def __init__(self, plugin: type[Plugin[Any]], call: Call) -> None:
         self.plugin_class = plugin
-        self.call = call if stderr_fd < 0 else _with(call, stderr_fd=stderr_fd)
+        self.call = call
         self.version = plugin.versions[-1]
         """The version in use: the plugin's newest until the configuration has said its own."""
 
@@ -104,7 +114,7 @@ class Run:
             if self.call.command == "VERSION":
                 deliver(self._version_answer(_read(stdin)))
                 return
-            self.call = _with(self.call, stdin=_read(stdin))
+            self.call = replace(self.call, stdin=_read(stdin))
             self._dispatch(self._decode(), deliver)
         except CNIError:
             raise
@@ -242,12 +252,6 @@ class Run:
             raise invalid
 
 
-def _with(call: Call, **changes: Any) -> Call:
-    from dataclasses import replace
-
-    return replace(call, **changes)
-
-
 def _read(stdin: bytes | Callable[[], bytes]) -> bytes:
     if isinstance(stdin, bytes):
         return stdin
@@ -337,6 +341,8 @@ def _open_netns(call: Call) -> "NetNS | None":
     try:
         if call.netns_fd >= 0:
             netns = NetNS(call.netns_fd, call.netns, owned=False)
+        elif call.netns_fd == NETNS_GONE:
+            raise FileNotFoundError(2, "the caller found no network namespace", call.netns)
         else:
             netns = NetNS.open(call.netns)
     except (FileNotFoundError, NotADirectoryError, NotANamespaceError) as err:

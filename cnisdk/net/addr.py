@@ -1,11 +1,19 @@
 """IP addresses of links; RTM_*ADDR of rtnetlink(7)."""
 
+import errno
+import time
+import errno
+import time
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import NamedTuple
 
 from cnisdk.net import _uapi as k
 from cnisdk.net.rtnetlink import IFADDRMSG, attribute, attributes, to_int, to_string, u32
-from cnisdk.net.rtnl import RTNL
+from cnisdk.net.rtnl import RTNL, NetlinkError
+
+# As many as fit in the smallest datagram.  The kernel does not tell when the addresses of one
+# link change between two datagrams of their dump (NLM_F_DUMP_INTR); when those of all do, it does.
+_ONE_DATAGRAM = 40
 
 
 class Addr(NamedTuple):
@@ -54,13 +62,60 @@ def delete(rtnl: RTNL, index: int, address: IPv4Interface | IPv6Interface) -> No
 
 def dump(rtnl: RTNL, index: int = 0, family: int = 0) -> list[Addr]:
     """Return the addresses of all links, or of one, in both families, or in one (AF_INET…)."""
-    found = rtnl.dump("list addresses", k.RTM_GETADDR, IFADDRMSG.pack(family, 0, 0, 0, index))
-    # The kernel filters from 4.20 on; this is for older ones.
+    what = "list addresses"
+    found = rtnl.dump(what, k.RTM_GETADDR, IFADDRMSG.pack(family, 0, 0, 0, index))
+    if index and len(found) > _ONE_DATAGRAM:
+        found = rtnl.dump(what, k.RTM_GETADDR, IFADDRMSG.pack(family, 0, 0, 0, 0))
+    # The kernel filters from 4.20 on; this is for older ones, and for the second dump.
     return [
         entry
         for payload in found
         if (entry := decode(payload)) is not None and index in (0, entry.index)
     ]
+
+
+def wait_usable(rtnl: RTNL, index: int, timeout: float) -> None:
+    """Wait until duplicate address detection has let all addresses of a link be used.
+
+    Raises NetlinkError(EADDRINUSE) if it found one to be taken, with ETIMEDOUT after ``timeout``
+    seconds.  Sleeps until the kernel reports a change; a hook that is to stop notices here.
+    """
+    what = f"wait for the addresses of link {index}"
+    deadline = time.monotonic() + timeout
+    with rtnl.listening(k.RTNLGRP_IPV6_IFADDR):
+        while waiting := [a for a in dump(rtnl, index, k.AF_INET6) if a.tentative]:
+            for entry in waiting:
+                if entry.flags & k.IFA_F_DADFAILED:
+                    raise NetlinkError(errno.EADDRINUSE, what, f"{entry.address} is a duplicate")
+            if not rtnl.wait(deadline):
+                text = f"{waiting[0].address} is tentative after {timeout:g} s"
+                raise NetlinkError(errno.ETIMEDOUT, what, text)
+
+
+def wait_usable(rtnl: RTNL, index: int, timeout: float) -> None:
+    """Wait until duplicate address detection has let every address of a link be used.
+
+    Raises NetlinkError(EADDRINUSE) if it found a duplicate, ETIMEDOUT after ``timeout`` seconds.
+    The link has to be up and have carrier, or the kernel does not begin.
+    """
+    what = f"wait for the addresses of link {index}"
+    deadline = time.monotonic() + timeout
+    with rtnl.listening(k.RTNLGRP_IPV6_IFADDR):
+        while True:
+            tentative = [entry for entry in dump(rtnl, index, k.AF_INET6) if entry.tentative]
+            failed = [entry for entry in tentative if entry.flags & k.IFA_F_DADFAILED]
+            if failed:
+                raise NetlinkError(errno.EADDRINUSE, what, f"{failed[0].address} is a duplicate")
+            if not tentative:
+                return
+            try:
+                if rtnl.events(deadline) is None:
+                    raise NetlinkError(
+                        errno.ETIMEDOUT, what, f"{tentative[0].address} is tentative"
+                    )
+            except NetlinkError as err:
+                if err.errno != errno.ENOBUFS:
+                    raise
 
 
 def decode(payload: bytes) -> Addr | None:

@@ -27,10 +27,10 @@ def set_port(
     words = []
     if hairpin is not None:
         settings += u8(k.IFLA_BRPORT_MODE, hairpin)
-        words.append(f"hairpin {hairpin}")
+        words.append(f"hairpin {'on' if hairpin else 'off'}")
     if isolated is not None:
         settings += u8(k.IFLA_BRPORT_ISOLATED, isolated)
-        words.append(f"isolated {isolated}")
+        words.append(f"isolated {'on' if isolated else 'off'}")
     if not settings:
         return
     body = IFINFOMSG.pack(k.AF_BRIDGE, 0, index, 0, 0)

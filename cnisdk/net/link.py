@@ -334,27 +334,10 @@ def wait_up(rtnl: RTNL, index: int, timeout: float) -> Link:
         return link
     deadline = time.monotonic() + timeout
     with rtnl.listening(k.RTNLGRP_LINK):
-        link = by_index(rtnl, index)
-        while not link.operational:
-            try:
-                events = rtnl.events(deadline)
-            except NetlinkError as err:
-                if err.errno != errno.ENOBUFS:
-                    raise
-                link = by_index(rtnl, index)
-                continue
-            if events is None:
+        while not (link := by_index(rtnl, index)).operational:
+            if not rtnl.wait(deadline):
                 text = f"its state is {link.operstate} (RFC 2863) after {timeout:g} s"
                 raise NetlinkError(errno.ETIMEDOUT, f"wait for link {link.name} to be up", text)
-            for event in events:
-                if event.type not in (k.RTM_NEWLINK, k.RTM_DELLINK):
-                    continue
-                family, _, at, _, _ = IFINFOMSG.unpack_from(event.payload)
-                if at != index or family != k.AF_UNSPEC:
-                    continue
-                if event.type == k.RTM_DELLINK:
-                    raise NetlinkError(errno.ENODEV, f"wait for link {link.name} to be up")
-                link = decode(event.payload)
     return link
 
 

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
+from typing import Self
 
 from cnisdk import cancel
 from cnisdk.net import _uapi as k
@@ -89,7 +90,7 @@ class NetNS:
         if self._owned and fd >= 0:
             os.close(fd)
 
-    def __enter__(self) -> "NetNS":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -112,8 +113,8 @@ class NetNS:
     def enter(self) -> Iterator[None]:
         """Move the calling thread in for the length of the block; other threads stay.
 
-        Sockets opened inside stay in this namespace.  /proc/sys/net is this namespace's, for
-        this thread.
+        A thread or a process that is started inside starts inside, and stays.  Sockets opened
+        inside stay in this namespace.  /proc/sys/net is this namespace's, for this thread.
         """
         with _returning():
             setns(self.fd, k.CLONE_NEWNET)

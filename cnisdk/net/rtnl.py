@@ -25,6 +25,7 @@ from _socket import (
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Self
 
 from cnisdk import cancel
 from cnisdk.net import _uapi as k
@@ -78,7 +79,7 @@ class RTNL:
         """Close the socket; a second time does nothing."""
         self._socket.close()
 
-    def __enter__(self) -> "RTNL":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -155,9 +156,9 @@ class RTNL:
 
     @contextmanager
     def listening(self, group: int) -> Iterator[None]:
-        """Receive the notifications of a multicast group (RTNLGRP_…) during the block.
+        """Subscribe to the notifications of a group (RTNLGRP_…) during the block.
 
-        Subscribe, then query, then wait for `events`: so nothing is missed in between.
+        Query first inside, then `wait` and query again: so no change is missed in between.
         """
         self._socket.setsockopt(k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group)
         try:
@@ -165,26 +166,26 @@ class RTNL:
         finally:
             self._socket.setsockopt(k.SOL_NETLINK, k.NETLINK_DROP_MEMBERSHIP, group)
             self._drain()
-            _set_timeout(self._socket, self.timeout)
 
-    def events(self, deadline: float) -> list[Message] | None:
-        """Return the next notifications, None when ``deadline`` (time.monotonic) has passed.
+    def wait(self, deadline: float) -> bool:
+        """Sleep until a group that is listened to reports something.
 
-        Raises NetlinkError(ENOBUFS) if the kernel dropped some: query what matters again.  A
-        hook that is to stop notices here.
+        Returns False when ``deadline`` (of time.monotonic) has passed.  What was reported is
+        thrown away, since the kernel may have dropped some of it: query what matters.  A hook
+        that is to stop notices here.
         """
+        from select import POLLIN, poll
+
+        waiting = poll()
+        waiting.register(self._socket, POLLIN)
         while True:
             cancel.checkpoint()
             left = deadline - time.monotonic()
             if left <= 0:
-                return None
-            _set_timeout(self._socket, min(left, _SLICE))
-            try:
-                return messages(self._read())
-            except BlockingIOError:
-                continue
-            except OSError as err:
-                raise NetlinkError(err.errno or 0, "listen for notifications") from err
+                return False
+            if waiting.poll(min(left, _SLICE) * 1000):
+                self._drain()
+                return True
 
     def _send(self, what: str, type: int, flags: int, body: bytes) -> int:
         self._seq = seq = self._seq + 1 & 0xFFFFFFFF
@@ -208,7 +209,7 @@ class RTNL:
         return replies
 
     def _drain(self) -> None:
-        """Throw away what nobody will read, so that it leaves room for answers."""
+        """Throw away what is unread: a full socket has no room for answers."""
         while True:
             try:
                 self._socket.recv_into(self._buffer, 0, MSG_DONTWAIT)
