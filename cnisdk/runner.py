@@ -339,12 +339,7 @@ def _open_netns(call: Call) -> "NetNS | None":
     if not call.netns and call.netns_fd < 0:
         return None
     try:
-        if call.netns_fd >= 0:
-            netns = NetNS(call.netns_fd, call.netns, owned=False)
-        elif call.netns_fd == NETNS_GONE:
-            raise FileNotFoundError(2, "the caller found no network namespace", call.netns)
-        else:
-            netns = NetNS.open(call.netns)
+        netns = _namespace(call)
     except (FileNotFoundError, NotADirectoryError, NotANamespaceError) as err:
         if call.command == "DEL":
             return None
@@ -359,6 +354,14 @@ def _open_netns(call: Call) -> "NetNS | None":
                     "plugin's netns and netns from CNI_NETNS should not be the same", call.netns
                 )
     return netns
+
+
+def _namespace(call: Call) -> "NetNS":
+    if call.netns_fd >= 0:
+        return NetNS(call.netns_fd, call.netns, owned=False)
+    if call.netns_fd == NETNS_GONE:
+        raise FileNotFoundError(2, "the caller found no network namespace", call.netns)
+    return NetNS.open(call.netns)
 
 
 def _os_error_text(err: OSError) -> str:

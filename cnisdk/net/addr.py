@@ -2,8 +2,6 @@
 
 import errno
 import time
-import errno
-import time
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import NamedTuple
 
@@ -90,32 +88,6 @@ def wait_usable(rtnl: RTNL, index: int, timeout: float) -> None:
             if not rtnl.wait(deadline):
                 text = f"{waiting[0].address} is tentative after {timeout:g} s"
                 raise NetlinkError(errno.ETIMEDOUT, what, text)
-
-
-def wait_usable(rtnl: RTNL, index: int, timeout: float) -> None:
-    """Wait until duplicate address detection has let every address of a link be used.
-
-    Raises NetlinkError(EADDRINUSE) if it found a duplicate, ETIMEDOUT after ``timeout`` seconds.
-    The link has to be up and have carrier, or the kernel does not begin.
-    """
-    what = f"wait for the addresses of link {index}"
-    deadline = time.monotonic() + timeout
-    with rtnl.listening(k.RTNLGRP_IPV6_IFADDR):
-        while True:
-            tentative = [entry for entry in dump(rtnl, index, k.AF_INET6) if entry.tentative]
-            failed = [entry for entry in tentative if entry.flags & k.IFA_F_DADFAILED]
-            if failed:
-                raise NetlinkError(errno.EADDRINUSE, what, f"{failed[0].address} is a duplicate")
-            if not tentative:
-                return
-            try:
-                if rtnl.events(deadline) is None:
-                    raise NetlinkError(
-                        errno.ETIMEDOUT, what, f"{tentative[0].address} is tentative"
-                    )
-            except NetlinkError as err:
-                if err.errno != errno.ENOBUFS:
-                    raise
 
 
 def decode(payload: bytes) -> Addr | None:

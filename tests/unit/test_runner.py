@@ -22,8 +22,8 @@ from pydantic import Field
 from cnisdk import (
     Attachment,
     CNIError,
-    IPConfig,
     Interface,
+    IPConfig,
     Plugin,
     PluginConfig,
     PluginError,
@@ -109,19 +109,19 @@ def _forget() -> None:
     Recorder.calls.clear()
 
 
-def config(version: str = "1.1.0", **keys: Any) -> bytes:
+def config(version: Any = "1.1.0", /, **keys: Any) -> bytes:
     return json.dumps({"cniVersion": version, "name": "net", "type": "recorder", **keys}).encode()
 
 
 def environ(command: str, netns: str = "", **changes: str) -> dict[str, str]:
-    variables = {
+    return {
         "CNI_COMMAND": command,
         "CNI_CONTAINERID": "c1",
         "CNI_NETNS": netns,
         "CNI_IFNAME": "eth0",
         "CNI_PATH": "/nowhere",
+        **changes,
     }
-    return {k: v for k, v in {**variables, **changes}.items() if v is not None}
 
 
 def call(variables: dict[str, str], stdin: bytes) -> tuple[int, Any]:
@@ -319,7 +319,7 @@ def test_override_allows_the_own_namespace(override: str) -> None:
         (b"[" * 100_000, 6),
         (b" " * (10 << 20), 6),
         (config() + b" " * (10 << 20), 6),
-        (config(version=1.0), 6),  # type: ignore[arg-type]
+        (config(1.0), 6),
         (config(name=None), 7),
         (config(name=""), 7),
         (config(name=["net"]), 6),
