@@ -25,7 +25,7 @@ from _socket import (
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from cnisdk import cancel
 from cnisdk.net import _uapi as k
@@ -64,13 +64,15 @@ class RTNL:
     In the methods, ``what`` says in words what is asked, for the error: "add link eth0".
     """
 
+    protocol: ClassVar[int] = k.NETLINK_ROUTE
+
     def __init__(self, netns: NetNS | None = None, *, timeout: float = TIMEOUT) -> None:
         self.timeout = timeout
         if netns is None:
-            self._socket = _open(timeout)
+            self._socket = _open(self.protocol, timeout)
         else:
             with netns.enter():
-                self._socket = _open(timeout)
+                self._socket = _open(self.protocol, timeout)
         self._pid: int = self._socket.getsockname()[0]
         self._seq = 0
         self._buffer = bytearray(_BUFFER)
@@ -232,8 +234,8 @@ class RTNL:
             raise NetlinkError(error.errno, what, error.text)
 
 
-def _open(timeout: float) -> socket:
-    sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, k.NETLINK_ROUTE)
+def _open(protocol: int, timeout: float) -> socket:
+    sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
     try:
         for option in (k.NETLINK_EXT_ACK, k.NETLINK_CAP_ACK, k.NETLINK_GET_STRICT_CHK):
             try:
