@@ -1,1 +1,4 @@
-"""The JSON of the specification, as frozen pydantic models; imports nothing by itself."""
+"""The JSON of the specification as frozen models.
+
+Imports nothing: a call pays for what it uses.
+"""

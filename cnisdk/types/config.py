@@ -1,209 +1,150 @@
-"""What a plugin is told: its configuration, what the runtime adds, what came before.
+"""The configuration of a plugin; SPEC section 1, "Plugin configuration object".
 
-SPEC section 1 ("Plugin configuration objects"), section 3 ("Deriving execution configuration from
-plugin configuration") and CONVENTIONS.md.  An author subclasses `PluginConfig` with the plugin's
-own keys.
+Subclass `PluginConfig` and declare the keys the plugin understands.  `parse_config` is strict:
+``"1500"`` is no int and 1 is no bool, in an author's fields as well; what JSON has no type for,
+such as an address, is read from its text.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError
+from pydantic_core.core_schema import ValidationInfo
 
 from cnisdk import versions
-from cnisdk.errors import CNIError, InvalidNetworkConfigError, UnsupportedFieldError
-from cnisdk.types import _fold, _invalid, _json
-from cnisdk.types._wire import WireModel
-from cnisdk.types.convert import from_wire
+from cnisdk.errors import InvalidNetworkConfigError, UnsupportedFieldError
+from cnisdk.types import _exact, _json, _problems
+from cnisdk.types._keys import keys_of
+from cnisdk.types._problems import InvalidError, Problem
+from cnisdk.types._wire import BY_ALIAS, Plain, WireModel
+from cnisdk.types.capabilities import RuntimeConfig
 from cnisdk.types.result import DNS, Result
 
-ConfigT = TypeVar("ConfigT", bound="PluginConfig")
+_OBJECT = {"type": "object"}
+
+
+def _prev_result(value: object, info: ValidationInfo) -> Result | None:
+    if value is None or isinstance(value, Result):
+        return value
+    if info.context is not None and "prevResult" in info.context:
+        value = info.context["prevResult"]  # as it was before JSON made floats of its numbers
+    from cnisdk.types.convert import read
+
+    return read(value, info.data.get("cni_version", ""))  # type: ignore[arg-type]
+
+
+def _runtime_config(value: object) -> RuntimeConfig:
+    if value is None:
+        return _no_runtime_config()
+    if isinstance(value, RuntimeConfig):
+        return value
+    return RuntimeConfig.model_validate(keys_of(RuntimeConfig).canonical(value), **BY_ALIAS)
+
+
+def _no_runtime_config() -> RuntimeConfig:
+    return _NO_RUNTIME_CONFIG
 
 
 class IPAMConfig(WireModel):
-    """The ``ipam`` object: which plugin hands out addresses; its keys are that plugin's own."""
+    """What is for the IPAM plugin; its own keys are in ``model_extra``."""
 
     type: str = ""
-
-
-class PortMapping(WireModel):
-    """One element of the capability ``portMappings``."""
-
-    host_port: int = Field(alias="hostPort")
-    container_port: int = Field(alias="containerPort")
-    protocol: str = "tcp"
-    host_ip: str = Field(default="", alias="hostIP")
-
-
-class IPRange(WireModel):
-    """One range of the capability ``ipRanges``; as text, since a plugin says what it takes."""
-
-    subnet: str = ""
-    range_start: str = Field(default="", alias="rangeStart")
-    range_end: str = Field(default="", alias="rangeEnd")
-    gateway: str = ""
-
-
-class Bandwidth(WireModel):
-    """The capability ``bandwidth``: bits per second, and bits."""
-
-    ingress_rate: int = Field(default=0, alias="ingressRate")
-    ingress_burst: int = Field(default=0, alias="ingressBurst")
-    egress_rate: int = Field(default=0, alias="egressRate")
-    egress_burst: int = Field(default=0, alias="egressBurst")
-
-
-class DNSCapability(WireModel):
-    """The capability ``dns``, whose names differ from those of a result's ``dns``."""
-
-    searches: tuple[str, ...] = ()
-    servers: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-
-
-class RuntimeConfig(WireModel):
-    """What the runtime knows of this attachment; CONVENTIONS.md, "Dynamic Plugin specific fields".
-
-    A plugin gets what its configuration asks for in ``capabilities``.
-    """
-
-    port_mappings: tuple[PortMapping, ...] = Field(default=(), alias="portMappings")
-    ip_ranges: tuple[tuple[IPRange, ...], ...] = Field(default=(), alias="ipRanges")
-    """One address of each outer element, from one of its ranges."""
-    bandwidth: Bandwidth | None = None
-    dns: DNSCapability | None = None
-    ips: tuple[str, ...] = ()
-    """Addresses asked for, with or without prefix length."""
-    mac: str = ""
-    infiniband_guid: str = Field(default="", alias="infinibandGUID")
-    device_id: str = Field(default="", alias="deviceID")
-    aliases: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
-    """Names for the container; podman gives them by network."""
-    cgroup_path: str = Field(default="", alias="cgroupPath")
-
-    @field_validator("port_mappings", "ip_ranges", "ips", "aliases", mode="before")
-    @classmethod
-    def _nothing(cls, value: Any) -> Any:
-        return () if value is None else value
+    """The plugin's name, to be found in CNI_PATH."""
 
 
 class PluginConfig(WireModel):
-    """A plugin's configuration as the runtime derived it; subclass it with the plugin's own keys.
+    """What every plugin's configuration has; subclass it and add your own.
 
-    A field's alias is the JSON key.  Keys match in any case of letters, as in Go.  Values are not
-    converted: ``"1500"`` is no integer.  Keys without a field are kept in ``model_extra``, unless
-    the class forbids them (``extra="forbid"``).
+    Give every field of yours a default that lets DEL release what there is to release: a DEL
+    must do what it can under a configuration that is wrong.
     """
 
     cni_version: str = Field(default=versions.UNSTATED, alias="cniVersion")
+    """Version of the specification that the runtime speaks, and its results are to have."""
     name: str
     """Name of the network."""
     type: str = ""
-    """Name of the plugin."""
+    """Name of the plugin; of the one that delegates, in a delegate's configuration."""
     ipam: IPAMConfig | None = None
     """None where no IPAM plugin is named."""
-    dns: DNS = DNS.model_construct()
+    dns: DNS = Field(default_factory=DNS)
     args: dict[str, Any] = Field(default_factory=dict)
-    """Optional metadata, ``args.cni`` by convention; may be ignored."""
-    runtime_config: RuntimeConfig = Field(
-        default_factory=RuntimeConfig.model_construct, alias="runtimeConfig"
+    """Optional information from the runtime; CONVENTIONS has it under ``cni``."""
+    runtime_config: Annotated[RuntimeConfig, Plain(_runtime_config, _OBJECT)] = Field(
+        default_factory=_no_runtime_config, alias="runtimeConfig"
     )
-    prev_result: Result | None = Field(default=None, alias="prevResult")
-    """Result of the plugin before this one on ADD, of the whole ADD otherwise."""
+    prev_result: Annotated[Result | None, Plain(_prev_result, _OBJECT, with_info=True)] = Field(
+        default=None, alias="prevResult"
+    )
+    """What the plugins before this one did; on DEL and CHECK, what all of them did on ADD."""
 
-    @field_validator("ipam", mode="before")
-    @classmethod
-    def _no_ipam(cls, value: Any) -> Any:
-        """``"ipam": {}`` and an empty type are no IPAM, as in the reference plugins."""
-        if isinstance(value, Mapping) and value.get("type", "") == "":
-            return None
-        return value
 
-    @field_validator("dns", "args", "runtime_config", mode="before")
-    @classmethod
-    def _nothing(cls, value: Any) -> Any:
-        return {} if value is None else value
+ConfigT = TypeVar("ConfigT", bound=PluginConfig)
 
-    @field_validator("prev_result", mode="before")
-    @classmethod
-    def _convert(cls, value: Any, info: ValidationInfo) -> Any:
-        """Read a result of any version it states, else of the configuration's."""
-        if not isinstance(value, Mapping):
-            return value
-        try:
-            return from_wire(value, info.data.get("cni_version", ""))
-        except CNIError as err:
-            raise ValueError(f"{err.msg}: {err.details}") from err
+_NO_RUNTIME_CONFIG = RuntimeConfig.model_construct()
 
 
 def parse_config(cls: type[ConfigT], raw: Mapping[str, Any]) -> ConfigT:
-    """Return the configuration ``raw`` as ``cls``.
+    """Return ``raw`` as a ``cls``.
 
-    Raises InvalidNetworkConfigError whose details name path and value of every problem, or
-    UnsupportedFieldError where ``cls`` forbids a key; a `CNIError` raised by a validator of
-    ``cls`` passes through.
+    Raises InvalidNetworkConfigError, whose details name path and value of everything that is
+    wrong, or UnsupportedFieldError, if ``cls`` forbids keys it does not declare.  A `CNIError`
+    of a validator's own is raised as it is.
     """
-    folded = _fold.fold(cls, raw)
     try:
-        return cls.model_validate_json(_json.dumps(folded), strict=True)
-    except ValidationError as err:
-        for problem in err.errors(include_url=False):
-            if problem["type"] == "extra_forbidden":
-                keys = _invalid.steps(problem, folded)
+        return _validated(cls, raw)
+    except InvalidError as err:
+        details = _problems.describe(raw, err.problems)
+        for problem in err.problems:
+            if problem.kind == "extra_forbidden":
+                path, value = _problems.locate(raw, problem.path)
                 raise UnsupportedFieldError(
-                    "unsupported field", key=_invalid.path(keys), value=problem["input"]
+                    "unsupported field", details, key=_problems.path_text(path)[2:], value=value
                 ) from err
-        raise InvalidNetworkConfigError(
-            "invalid network configuration", _invalid.describe(err, folded)
-        ) from err
+        raise InvalidNetworkConfigError("invalid network configuration", details) from err
+
+
+def _validated(cls: type[ConfigT], raw: Mapping[str, Any]) -> ConfigT:
+    """Return ``raw`` as a ``cls``; raise `InvalidError`, or a `CNIError` of a validator's own."""
+    if not isinstance(raw, Mapping):
+        raise InvalidError([Problem((), "is no JSON object")])
+    data: dict[str, Any] = keys_of(cls).canonical(raw)
+    if not data.get("cniVersion", "-"):
+        del data["cniVersion"]
+    ipam = data.get("ipam")
+    if isinstance(ipam, Mapping) and not ipam.get("type"):
+        del data["ipam"]
+    if cls.model_config.get("extra") == "forbid":
+        data = {key: value for key, value in data.items() if not _is_runtimes_own(key)}
+    context = None
+    try:
+        text = _json.compact(data)
+    except _json.InexactError:
+        text = _json.dumps(data)
+        context = {"prevResult": data.get("prevResult")}
+    except (TypeError, ValueError) as err:
+        raise InvalidError([Problem((), f"no JSON: {err}")]) from err
+    try:
+        config = cls.model_validate_json(text, strict=True, context=context, **BY_ALIAS)
+    except ValidationError as err:
+        raise InvalidError(_problems.of(err)) from err
+    if context is not None:
+        _exact.restore(config, data)
+    return config
+
+
+def _is_runtimes_own(key: str) -> bool:
+    """Say whether a runtime may send ``key`` unasked, whatever the plugin knows."""
+    return key == "capabilities" or key.startswith("cni.dev/")
 
 
 def salvage_config(cls: type[ConfigT], raw: Mapping[str, Any]) -> ConfigT | None:
-    """Return as much of ``raw`` as validates, for a DEL that has to release nevertheless.
+    """Return what can be used of a configuration that `parse_config` refuses; raises nothing.
 
-    What does not validate is left out, the innermost key first, so that its default stands in;
-    None if even the network's name is not to be had.
+    DEL has to release what it can.  What does not validate is left out, the smallest part of it
+    first, so that its default takes its place; at the end ``name``, ``type``, ``cniVersion``
+    and ``ipam.type`` remain.  None if ``cls`` cannot do even with those.
     """
-    rest = _fold.fold(cls, raw)
-    for _ in range(_MOST_REPAIRS):
-        try:
-            return cls.model_validate_json(_json.dumps(rest), strict=True)
-        except ValidationError as err:
-            if not _drop(rest, err):
-                break
-        except Exception:  # noqa: BLE001 - a validator of the author's, whose field is unknown
-            break
-    identity = {key: raw[key] for key in ("cniVersion", "name", "type", "ipam") if key in raw}
-    for kept in (identity, {k: v for k, v in identity.items() if k != "ipam"}):
-        try:
-            return cls.model_validate_json(_json.dumps(_fold.fold(cls, kept)), strict=True)
-        except (ValidationError, CNIError, ValueError, TypeError):
-            continue
-    return None
+    from cnisdk.types._salvage import salvage
 
-
-_MOST_REPAIRS = 50
-
-
-def _drop(rest: dict[str, Any], err: ValidationError) -> bool:
-    """Remove from ``rest`` what ``err`` is about; False if nothing of it can be removed."""
-    dropped = False
-    for problem in err.errors(include_url=False):
-        keys = _invalid.steps(problem, rest)
-        while keys and not _pop(rest, keys):
-            keys.pop()
-        dropped = dropped or bool(keys)
-    return dropped
-
-
-def _pop(rest: Any, keys: list[str | int]) -> bool:
-    """Remove the innermost object member on the way ``keys``; the network's name stays."""
-    *way, last = keys
-    if not isinstance(last, str) or keys == ["name"]:
-        return False
-    for key in way:
-        rest = rest[key]
-    return rest.pop(last, _MISSING) is not _MISSING
-
-
-_MISSING = object()
+    return salvage(lambda rest: _validated(cls, rest), raw)

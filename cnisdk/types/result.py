@@ -1,73 +1,90 @@
 """What ADD answers; SPEC section 5, "ADD Success".
 
-The shape in memory is always that of the newest version; `cnisdk.types.convert` reads and writes
-the others.
+A result always has the shape of version 1.1.0 here; `cnisdk.types.convert` knows the others.
 """
 
-from typing import Any, Self
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from cnisdk import versions
-from cnisdk.types._wire import IPInterface, IPNetwork, OptionalIPAddress, WireModel
+from cnisdk.types import _address
+from cnisdk.types._wire import Plain, WireModel
+
+_ADDRESS = Plain(_address.address, {"type": "string"})
+_UINT32 = Field(ge=0, le=2**32 - 1)
+_LENIENT = Field(strict=False)  # a list is as good as a tuple
 
 
-class Interface(WireModel):
-    """An interface the attachment created, in the container or on the host."""
+class Interface(WireModel, strict=True):
+    """An interface that the attachment created, in the container or on the host."""
 
-    name: str = ""
+    name: str
     mac: str = ""
-    """Hardware address, ``""`` if it has none or it is not told."""
-    mtu: int | None = Field(default=None, ge=0)
     sandbox: str = ""
-    """CNI_NETNS as it was given for an interface in the container, ``""`` on the host."""
+    """The container's CNI_NETNS; empty for an interface on the host."""
+    mtu: Annotated[int | None, _UINT32] = None
     socket_path: str = Field(default="", alias="socketPath")
-    """Absolute path to a socket file corresponding to this interface."""
+    """Where a socket stands in for the interface (vhost-user)."""
     pci_id: str = Field(default="", alias="pciID")
-    """Platform's name of the PCI device behind the interface."""
+    """The platform's name of the PCI device behind the interface."""
 
 
-class IPConfig(WireModel):
-    """An address the attachment assigned."""
+class IPConfig(WireModel, strict=True):
+    """An address that the attachment assigned."""
 
-    address: IPInterface
-    gateway: OptionalIPAddress = None
-    interface: int | None = None
-    """Index into the result's ``interfaces``."""
-
-
-class Route(WireModel):
-    """A route the attachment made, or an IPAM plugin wants made."""
-
-    dst: IPNetwork
-    gw: OptionalIPAddress = None
-    """Next hop; where it is missing a ``gateway`` of ``ips`` may be used."""
-    mtu: int | None = Field(default=None, ge=0)
-    advmss: int | None = Field(default=None, ge=0)
-    priority: int | None = Field(default=None, ge=0)
-    table: int | None = Field(default=None, ge=0)
-    scope: int | None = Field(default=None, ge=0)
+    address: Annotated[IPv4Interface | IPv6Interface, Plain(_address.interface, {"type": "string"})]
+    gateway: Annotated[IPv4Address | IPv6Address | None, _ADDRESS] = None
+    interface: Annotated[int | None, Field(ge=0)] = None
+    """Index into the result's ``interfaces``; None while it is nobody's, as from IPAM."""
 
 
-class DNS(WireModel):
-    """What a container's resolver should be told; SPEC section 5, ``dns``."""
+class Route(WireModel, strict=True):
+    """A route in the container."""
 
-    nameservers: tuple[str, ...] = ()
-    """Addresses of DNS servers, in order of preference."""
+    dst: Annotated[IPv4Network | IPv6Network, Plain(_address.network, {"type": "string"})]
+    gw: Annotated[IPv4Address | IPv6Address | None, _ADDRESS] = None
+    """The next hop; None leaves the choice to the plugin, which may take an IP's gateway."""
+    mtu: Annotated[int | None, _UINT32] = None
+    advmss: Annotated[int | None, _UINT32] = None
+    priority: Annotated[int | None, _UINT32] = None
+    table: Annotated[int | None, _UINT32] = None
+    scope: Annotated[int | None, Field(ge=0, le=255)] = None
+    """0 is global, 253 link, 254 host."""
+
+
+class DNS(WireModel, strict=True):
+    """Resolver settings; also what a configuration says about them."""
+
+    nameservers: Annotated[tuple[str, ...], _LENIENT] = ()
     domain: str = ""
-    search: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    search: Annotated[tuple[str, ...], _LENIENT] = ()
+    options: Annotated[tuple[str, ...], _LENIENT] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return bool(
+            self.nameservers or self.domain or self.search or self.options or self.model_extra
+        )
 
 
-class Result(WireModel):
-    """The outcome of an ADD."""
+class Result(WireModel, strict=True):
+    """What the container got."""
 
-    cni_version: str = Field(default=versions.CURRENT, alias="cniVersion")
-    interfaces: tuple[Interface, ...] = ()
-    ips: tuple[IPConfig, ...] = ()
-    routes: tuple[Route, ...] = ()
-    dns: DNS = DNS.model_construct()
+    cni_version: str = Field(default="1.1.0", alias="cniVersion")
+    """Version of this shape; the runner answers in the version of the configuration."""
+    interfaces: Annotated[tuple[Interface, ...], _LENIENT] = ()
+    ips: Annotated[tuple[IPConfig, ...], _LENIENT] = ()
+    routes: Annotated[tuple[Route, ...], _LENIENT] = ()
+    dns: DNS = Field(default_factory=DNS)
 
     def replace(self, **changes: Any) -> Self:
-        """Return the result with ``changes``, everything else as it is."""
-        return self.model_copy(update=changes)
+        """Return a copy with ``changes`` in the named fields, checked as any other value."""
+        return type(self)(**{**dict(self), **changes})
