@@ -1,7 +1,7 @@
 """Constants of the kernel's user-space API, spelled as its headers spell them.
 
 linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/neighbour.h,
-linux/if_bridge.h, linux/veth.h, linux/if.h, linux/nsfs.h, sched.h, sys/mount.h.
+linux/if_bridge.h, linux/veth.h, linux/if.h, linux/nsfs.h, linux/sockios.h, sched.h, sys/mount.h.
 """
 
 # socket.h: named here so that nothing needs Python's socket module, which is slow to import
@@ -203,6 +203,9 @@ CLONE_NEWTIME = 0x00000080
 CLONE_NEWNET = 0x40000000
 
 NS_GET_NSTYPE = 0xB703
+
+# linux/sockios.h
+SIOCGSKNS = 0x894C
 
 # sys/mount.h
 MS_BIND = 4096

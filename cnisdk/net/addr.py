@@ -80,12 +80,12 @@ def wait_usable(rtnl: RTNL, index: int, timeout: float) -> None:
     """
     what = f"wait for the addresses of link {index}"
     deadline = time.monotonic() + timeout
-    with rtnl.listening(k.RTNLGRP_IPV6_IFADDR):
+    with rtnl.listen(k.RTNLGRP_IPV6_IFADDR) as changes:
         while waiting := [a for a in dump(rtnl, index, k.AF_INET6) if a.tentative]:
             for entry in waiting:
                 if entry.flags & k.IFA_F_DADFAILED:
                     raise NetlinkError(errno.EADDRINUSE, what, f"{entry.address} is a duplicate")
-            if not rtnl.wait(deadline):
+            if not changes.wait(deadline):
                 text = f"{waiting[0].address} is tentative after {timeout:g} s"
                 raise NetlinkError(errno.ETIMEDOUT, what, text)
 

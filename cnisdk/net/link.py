@@ -333,9 +333,9 @@ def wait_up(rtnl: RTNL, index: int, timeout: float) -> Link:
     if link.operational:
         return link
     deadline = time.monotonic() + timeout
-    with rtnl.listening(k.RTNLGRP_LINK):
+    with rtnl.listen(k.RTNLGRP_LINK) as changes:
         while not (link := by_index(rtnl, index)).operational:
-            if not rtnl.wait(deadline):
+            if not changes.wait(deadline):
                 text = f"its state is {link.operstate} (RFC 2863) after {timeout:g} s"
                 raise NetlinkError(errno.ETIMEDOUT, f"wait for link {link.name} to be up", text)
     return link

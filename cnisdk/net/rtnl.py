@@ -9,6 +9,7 @@ a plugin's kernel requests together.
 """
 
 import errno
+import fcntl
 import os
 import struct
 import time
@@ -22,8 +23,6 @@ from _socket import (
     SOL_SOCKET,
     socket,
 )
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -156,38 +155,10 @@ class RTNL:
                     return None if interrupted else entries
                 entries.append(reply.payload)
 
-    @contextmanager
-    def listening(self, group: int) -> Iterator[None]:
-        """Subscribe to the notifications of a group (RTNLGRP_…) during the block.
-
-        Query first inside, then `wait` and query again: so no change is missed in between.
-        """
-        self._socket.setsockopt(k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group)
-        try:
-            yield
-        finally:
-            self._socket.setsockopt(k.SOL_NETLINK, k.NETLINK_DROP_MEMBERSHIP, group)
-            self._drain()
-
-    def wait(self, deadline: float) -> bool:
-        """Sleep until a group that is listened to reports something.
-
-        Returns False when ``deadline`` (of time.monotonic) has passed.  What was reported is
-        thrown away, since the kernel may have dropped some of it: query what matters.  A hook
-        that is to stop notices here.
-        """
-        from select import POLLIN, poll
-
-        waiting = poll()
-        waiting.register(self._socket, POLLIN)
-        while True:
-            cancel.checkpoint()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            if waiting.poll(min(left, _SLICE) * 1000):
-                self._drain()
-                return True
+    def listen(self, group: int) -> "Listener":
+        """Subscribe to the notifications of a group (RTNLGRP_…) in this socket's namespace."""
+        with NetNS(fcntl.ioctl(self._socket, k.SIOCGSKNS)) as netns:
+            return Listener(group, netns)
 
     def _send(self, what: str, type: int, flags: int, body: bytes) -> int:
         self._seq = seq = self._seq + 1 & 0xFFFFFFFF
@@ -210,17 +181,6 @@ class RTNL:
             raise NetlinkError(errno.ETIMEDOUT, what, "no answer among other messages")
         return replies
 
-    def _drain(self) -> None:
-        """Throw away what is unread: a full socket has no room for answers."""
-        while True:
-            try:
-                self._socket.recv_into(self._buffer, 0, MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except OSError as err:
-                if err.errno != errno.ENOBUFS:
-                    raise
-
     def _read(self) -> bytes:
         length = self._socket.recv_into(self._buffer, 0, MSG_TRUNC)
         if length > _BUFFER:
@@ -232,6 +192,63 @@ class RTNL:
         error = ack(reply)
         if error.errno:
             raise NetlinkError(error.errno, what, error.text)
+
+
+class Listener:
+    """A socket that wakes when something of one group changes.
+
+    Subscribe, then query, then `wait` and query again: so no change is missed in between.  A
+    socket of its own, since notifications that fill it have the kernel drop answers silently.
+    """
+
+    def __init__(self, group: int, netns: NetNS) -> None:
+        with netns.enter():
+            self._socket = _open(k.NETLINK_ROUTE, TIMEOUT)
+        self._socket.setsockopt(k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group)
+
+    def close(self) -> None:
+        """Close the socket; a second time does nothing."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        err: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def wait(self, deadline: float) -> bool:
+        """Sleep until something is reported; False when ``deadline`` has passed before.
+
+        ``deadline`` is of time.monotonic.  What is reported is thrown away, since the kernel may
+        have dropped some of it: query what matters.  A hook that is to stop notices here.
+        """
+        from select import POLLIN, poll
+
+        waiting = poll()
+        waiting.register(self._socket, POLLIN)
+        while True:
+            cancel.checkpoint()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            if waiting.poll(min(left, _SLICE) * 1000):
+                self._drain()
+                return True
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                self._socket.recv(1, MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as err:
+                if err.errno != errno.ENOBUFS:  # some were dropped, as good as read
+                    raise
 
 
 def _open(protocol: int, timeout: float) -> socket:
