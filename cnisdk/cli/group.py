@@ -1,0 +1,63 @@
+"""The command ``cnisdk``; a verb's module is imported when that verb is typed."""
+
+from importlib import import_module
+
+import click
+
+# Verb: where its command is, and its line in the help.
+COMMANDS = {
+    "add": ("cnisdk.cli.attach:add", "Attach a container to a network and print the result."),
+    "check": ("cnisdk.cli.attach:check", "Check that an attachment is as ADD made it."),
+    "del": ("cnisdk.cli.attach:delete", "Detach a container from a network."),
+    "gc": ("cnisdk.cli.network:gc", "Release what a network holds for containers now gone."),
+    "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),
+    "status": ("cnisdk.cli.network:status", "Ask whether a network can take a container."),
+    "validate": ("cnisdk.cli.network:validate", "Find what is wrong with configurations."),
+    "version": ("cnisdk.cli.show:version", "Show our version and those that plugins speak."),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands out of `COMMANDS`; help needs none of their modules."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command of a verb, None for no verb."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs of the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a verb; a failure becomes an explanation on stderr and status 1."""
+        from cnisdk.cancel import Cancelled
+        from cnisdk.errors import CNIError
+
+        try:
+            return super().invoke(ctx)
+        except CNIError as err:
+            from cnisdk.cli.report import explain
+
+            click.echo(explain(err), err=True)
+        except Cancelled as err:
+            click.echo(f"Error: stopped by {err}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Networks are read from /etc/cni/net.d (NETCONFPATH), plugins from /opt/cni/bin and "
+    "/usr/lib/cni (CNI_PATH).",
+)
+def cnisdk() -> None:
+    """Attach containers to CNI networks, as a container runtime does."""
