@@ -28,6 +28,8 @@ lint: $(VENV)/ready-to-test ## check form, types and layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@for project in $(PROJECTS); do \
+	  $(BIN)/mypy --cache-dir .mypy_cache/$$project $$project/tests || exit; done
 	@$(BIN)/lint-imports
 
 format: $(VENV)/ready-to-test ## put the code into its form

@@ -143,8 +143,9 @@ def _detach(
     before: tuple[frozenset[str], frozenset[str]],
 ) -> None:
     for name in CONTAINERS:
-        with step(f"DEL {name}"):
+        with step(f"DEL {name}") as doing:
             stage.runtime.delete(network, stage.attachment(name))
+            doing.outcome = "detached"
     with step("look for what is left") as doing:
         links, container_state = before
         # No DEL removes the bridge, nor does that of the Go plugin: the next ADD wants it again.
@@ -154,7 +155,7 @@ def _detach(
         left |= {f"cached result {entry.path}" for entry in stage.cache.attachments()}
         if left:
             raise WrongError(f"left behind: {', '.join(sorted(left))}")
-        doing.outcome = "no port, address, route, reservation, result"
+        doing.outcome = "no port, address, reservation or result"
 
 
 def _links() -> frozenset[str]:

@@ -28,6 +28,10 @@ GROUP = "cnisdk.plugins"
 # also cuts it at white space.  It was 128 before Linux 5.1.
 _SHEBANG_MAX = 127
 
+_PATH = """\
+import sys
+sys.path[:0] = {path!r}
+"""
 _BODY = """\
 from cnisdk.runner import main
 from {module} import {attr}
@@ -49,20 +53,26 @@ def entry_points(project: Path) -> list[EntryPoint]:
     return [EntryPoint(name, value, GROUP) for name, value in declared.items()]
 
 
-def script(point: EntryPoint, interpreter: str) -> str:
+def script(point: EntryPoint, interpreter: str, path: Sequence[str | Path] = ()) -> str:
     """Return the text of the executable for ``point``.
 
     The interpreter is isolated (``-I``): the environment of a call belongs to the runtime, and no
-    PYTHONPATH of its may decide what is imported.
+    PYTHONPATH of its may decide what is imported.  ``path`` is searched before what is installed.
     """
     shebang = f"#!{interpreter} -I"
     if len(shebang) > _SHEBANG_MAX or " " in interpreter:
         # The shell sees a command; Python, from the second line on, a string.
         shebang = f"#!/bin/sh\n'''exec' {shlex.quote(interpreter)} -I \"$0\" \"$@\"\n' '''"
-    return f"{shebang}\n{_BODY.format(module=point.module, attr=point.attr)}"
+    searched = _PATH.format(path=[str(entry) for entry in path]) if path else ""
+    return f"{shebang}\n{searched}{_BODY.format(module=point.module, attr=point.attr)}"
 
 
-def build(project: Path, directory: Path, interpreter: str = sys.executable) -> list[Path]:
+def build(
+    project: Path,
+    directory: Path,
+    interpreter: str = sys.executable,
+    path: Sequence[str | Path] = (),
+) -> list[Path]:
     """Write the executables of ``project`` into ``directory`` and return their paths.
 
     Each takes the place of an older one at once: a runtime finds the one or the other.  Modules
@@ -76,7 +86,7 @@ def build(project: Path, directory: Path, interpreter: str = sys.executable) -> 
             raise TypeError(f"{project}: {point.name} = {point.value!r} is no subclass of Plugin")
         _compile("cnisdk")
         _compile(point.module.partition(".")[0])
-        built.append(_replace(directory / point.name, script(point, interpreter)))
+        built.append(_replace(directory / point.name, script(point, interpreter, path)))
     return built
 
 
