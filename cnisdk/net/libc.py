@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _libc: "ctypes.CDLL | None" = None
 
 
-def _call(name: str, *args: "int | bytes | None", path: str | None = None) -> int:
+def _call(name: str, *args: "int | bytes | ctypes.c_ulong | None", path: str | None = None) -> int:
     global _libc  # loaded once; two threads at the same time at worst load it twice
     import ctypes
 
@@ -56,7 +56,7 @@ def mount(source: str, target: str, filesystemtype: str = "", mountflags: int = 
         os.fsencode(source),
         os.fsencode(target),
         os.fsencode(filesystemtype) or None,
-        ctypes.c_ulong(mountflags).value,
+        ctypes.c_ulong(mountflags),
         None,
         path=target,
     )

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import socket
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cnisdk.net import link, netns
+from cnisdk.net import _uapi as k, link, netns
 from cnisdk.net.netns import NetNS, NotANamespaceError, StrandedThread
 from cnisdk.net.rtnl import RTNL, NetlinkError
 from tests.host import Container, Host
@@ -292,6 +293,8 @@ def test_nothing_leaks_descriptors(host: Host, tmp_path: Path) -> None:
         with NetNS.open(str(tmp_path / "ns")) as ns, RTNL(ns) as rtnl, RTNL():
             with pytest.raises(NetlinkError):
                 link.by_name(rtnl, "nothing")
+            with pytest.raises(NetlinkError):
+                link.wait_up(rtnl, 1, 0.01)
             with pytest.raises(KeyError), ns.enter():
                 raise KeyError
         netns.delete(str(tmp_path / "ns"))
@@ -312,9 +315,15 @@ def test_nothing_leaks_descriptors(host: Host, tmp_path: Path) -> None:
 
 
 def test_descriptors_are_not_inherited(ns: NetNS) -> None:
-    with RTNL(ns) as rtnl, NetNS.current() as current:
-        fds = (ns.fd, current.fd, rtnl._socket.fileno())
-        assert [os.get_inheritable(fd) for fd in fds] == [False] * 3
+    with RTNL(ns) as rtnl, NetNS.current() as current, rtnl.listen(k.RTNLGRP_LINK) as listener:
+        fds = (ns.fd, current.fd, rtnl._socket.fileno(), listener._socket.fileno())
+        assert [os.get_inheritable(fd) for fd in fds] == [False] * 4
+
+
+def test_the_namespace_of_a_socket_is_not_inherited(rtnl: RTNL, ns: NetNS) -> None:
+    with NetNS(fcntl.ioctl(rtnl._socket, k.SIOCGSKNS)) as its:
+        assert its.same_as(ns)
+        assert not os.get_inheritable(its.fd)
 
 
 def test_a_borrowed_descriptor_stays_open(ns: NetNS) -> None:

@@ -3,7 +3,7 @@
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Literal
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cnisdk.net import _uapi as k, addr, bridge, link, neigh, route
 from cnisdk.net.neigh import Neighbour
@@ -97,6 +97,8 @@ def test_families_other_than_ip_are_left_out() -> None:
     assert neigh.decode(mpls) is None
 
 
+quick = settings(deadline=None, max_examples=60)
+
 Version = Literal[4, 6]
 
 
@@ -136,11 +138,13 @@ def routes(draw: st.DrawFn) -> Route:
     )
 
 
+@quick
 @given(routes())
 def test_routes_round_trip(wanted: Route) -> None:
     assert route.decode(route._body(wanted)) == wanted
 
 
+@quick
 @given(st.ip_addresses())
 def test_addresses_round_trip(ip: route.IPAddress) -> None:
     wanted = ip_interface((ip, 20))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cnisdk.net import _uapi as k
 from cnisdk.net.rtnetlink import (
@@ -29,10 +29,13 @@ from cnisdk.net.rtnetlink import (
 )
 from tests.unit.net import captured
 
+quick = settings(deadline=None, max_examples=60)
+
 kinds = st.integers(0, k.NLA_TYPE_MASK)
 payloads = st.binary(max_size=64)
 
 
+@quick
 @given(st.dictionaries(kinds, payloads))
 def test_attributes_round_trip(wanted: dict[int, bytes]) -> None:
     data = b"".join(attribute(kind, payload) for kind, payload in wanted.items())
@@ -41,6 +44,7 @@ def test_attributes_round_trip(wanted: dict[int, bytes]) -> None:
     assert attributes(data) == wanted
 
 
+@quick
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), payloads)))
 def test_messages_round_trip(wanted: list[tuple[int, int, bytes]]) -> None:
     data = b""
@@ -55,6 +59,7 @@ def test_messages_round_trip(wanted: list[tuple[int, int, bytes]]) -> None:
 
 
 @pytest.mark.parametrize("parse", [messages, attributes])
+@quick
 @given(data=st.binary(max_size=80))
 def test_arbitrary_bytes_are_parsed_or_malformed(
     parse: Callable[[bytes], object], data: bytes
@@ -63,6 +68,7 @@ def test_arbitrary_bytes_are_parsed_or_malformed(
         parse(data)
 
 
+@quick
 @given(st.integers(0, 0xFF), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF))
 def test_integers_round_trip_in_their_width(small: int, medium: int, large: int) -> None:
     got = attributes(u8(1, small) + u16(2, medium) + u32(3, large))
@@ -71,6 +77,7 @@ def test_integers_round_trip_in_their_width(small: int, medium: int, large: int)
     assert [to_int(got[kind]) for kind in (1, 2, 3)] == [small, medium, large]
 
 
+@quick
 @given(st.text(st.characters(exclude_characters="\0"), max_size=15))
 def test_strings_round_trip_with_one_nul(text: str) -> None:
     payload = attributes(string(3, text))[3]
@@ -79,6 +86,7 @@ def test_strings_round_trip_with_one_nul(text: str) -> None:
     assert to_string(payload) == text
 
 
+@quick
 @given(st.binary(min_size=6, max_size=6))
 def test_link_layer_addresses_round_trip(octets: bytes) -> None:
     text = octets.hex(":")
