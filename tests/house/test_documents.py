@@ -47,7 +47,7 @@ def example(tmp_path: Path) -> Iterator[ModuleType]:
 @pytest.fixture
 def container(host: Host) -> Container:
     container = host.container()
-    container.run("ip", "link", "add", "eth0", "mtu", "1500", "type", "dummy")
+    container.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "other")
     return container
 
 
