@@ -3,17 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cni_host_local.errors import DUPLICATE, EXHAUSTED, UNAVAILABLE
 from cni_host_local.range import Address, Range
 from cni_host_local.range_set import RangeSet
 from cni_host_local.store import Store
 from cnisdk import AttachmentKey, PluginError
-
-EXHAUSTED = 100
-"""Code of the error that no address of a set is free."""
-UNAVAILABLE = 101
-"""Code of the error that a requested address cannot be had."""
-DUPLICATE = 102
-"""Code of the error that the attachment has an address of the set already."""
 
 
 class Allocation(NamedTuple):
@@ -41,7 +35,7 @@ class Allocator:
         """Reserve ``requested``, or the next free address in turn, for ``owner``.
 
         ``on_reserved`` is called once the address is reserved, before anything else can fail.
-        Raises `PluginError` with one of the codes above.
+        Raises `PluginError` with a code of `cni_host_local.errors`.
         """
         self._refuse_second(owner)
         if requested is None:

@@ -15,6 +15,10 @@ class RangeError(ValueError):
         self.key = key
 
 
+class MalformedError(RangeError):
+    """What should have been an address or a subnet is none."""
+
+
 class Range(NamedTuple):
     """Addresses ``start`` to ``end``, both included, of ``subnet``.
 
@@ -84,7 +88,7 @@ def _parse(key: str, text: str) -> Address:
     try:
         return parse_address(text)
     except ValueError as err:
-        raise RangeError(str(err), key=key) from None
+        raise MalformedError(str(err), key=key) from None
 
 
 def _parse_subnet(text: str) -> Network:
@@ -95,9 +99,9 @@ def _parse_subnet(text: str) -> Network:
     try:
         address = parse_address(host)
     except ValueError:
-        raise RangeError(f"invalid CIDR address: {text}", key="subnet") from None
+        raise MalformedError(f"invalid CIDR address: {text}", key="subnet") from None
     if not (prefix.isascii() and prefix.isdigit() and len(prefix) < 4 and int(prefix) <= bits):
-        raise RangeError(f"invalid CIDR address: {text}", key="subnet")
+        raise MalformedError(f"invalid CIDR address: {text}", key="subnet")
     length = int(prefix)
     if length > bits - 2:
         raise RangeError(f"Network {text} too small to allocate from", key="subnet")

@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 DATA_DIR = "/var/lib/cni/networks"
 LAST_RESERVED = "last_reserved_ip."
 
-# Neither is an address, so neither is taken for a reservation.
-_DRAFT = ".reservation"
-_DRAFT_LAST = ".last_reserved_ip"
+_DRAFT = ".reservation"  # is no address, so nobody takes it for a reservation
 
 _PROBES = 64
 """So many addresses are tried one by one before all that are taken are listed."""
@@ -58,6 +56,11 @@ def parse_owner(text: bytes) -> AttachmentKey:
     """Return whom the file of a reservation names; the interface is ``""`` in an old one."""
     container_id, _, ifname = text.decode("utf-8", "surrogateescape").partition("\r\n")
     return AttachmentKey(container_id, ifname)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    if os.write(fd, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _is_address(name: str) -> bool:
@@ -99,7 +102,7 @@ class Store:
 
     def reserve(self, candidates: Iterable[Address], owner: AttachmentKey) -> Address | None:
         """Reserve the first of ``candidates`` that is free; None if none is."""
-        draft = self._draft(_DRAFT, content(owner))
+        draft = self._draft(content(owner))
         try:
             with self._changing(owner) as changes:
                 address = self._link_first(draft, candidates)
@@ -161,9 +164,18 @@ class Store:
             return None  # the turn starts over, nothing is lost
 
     def set_last_reserved(self, set_index: int, address: Address) -> None:
-        """Remember the address that was given away last from a range set."""
-        draft = self._draft(_DRAFT_LAST, str(address).encode())
-        os.rename(draft, f"{self.path}/{LAST_RESERVED}{set_index}")
+        """Remember the address that was given away last from a range set.
+
+        Nothing but the order of turns depends on it, so it is simply written over.
+        """
+        text = str(address).encode()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        fd = os.open(f"{self.path}/{LAST_RESERVED}{set_index}", flags, 0o600)
+        try:
+            os.write(fd, text)
+            os.ftruncate(fd, len(text))
+        finally:
+            os.close(fd)
 
     def _files(self, owner: AttachmentKey) -> list[str]:
         """Return the files that name exactly ``owner``."""
@@ -220,7 +232,7 @@ class Store:
         with os.scandir(self.path) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         for name in names:
-            if name in (_DRAFT, _DRAFT_LAST):
+            if name == _DRAFT:
                 self._unlink(name)
             elif name != LOCK and not name.startswith(LAST_RESERVED):
                 if text := self._read(name):
@@ -272,14 +284,20 @@ class Store:
                     return address
         return None
 
-    def _draft(self, name: str, data: bytes) -> str:
+    def _draft(self, data: bytes) -> str:
         """Write a file that has no meaning yet and return its path."""
-        self._unlink(name)  # never truncate: a killed call may have linked it to an address
-        path = f"{self.path}/{name}"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        path = f"{self.path}/{_DRAFT}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            if os.write(fd, data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            fd = os.open(path, flags, 0o600)
+        except FileExistsError:
+            os.unlink(path)  # not truncated: a killed call may have linked it to an address
+            fd = os.open(path, flags, 0o600)
+        try:
+            _write_all(fd, data)
+        except BaseException:
+            os.unlink(path)
+            raise
         finally:
             os.close(fd)
         return path

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cni_host_local.allocator import DUPLICATE, EXHAUSTED, UNAVAILABLE, Allocator
+from cni_host_local.allocator import Allocator
+from cni_host_local.errors import DUPLICATE, EXHAUSTED, UNAVAILABLE
 from cni_host_local.range import Range
 from cni_host_local.range_set import RangeSet
 from cni_host_local.store import Store
@@ -157,7 +158,7 @@ class AgainstAModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = TemporaryDirectory()
+        self.directory = TemporaryDirectory(dir="/run")  # in memory
         self.store = _store(self.directory.name)
         self.allocator = Allocator(_set("10.0.0.0/29", "10.1.0.0/30"), self.store, 0)
         self.owners: dict[str, str] = {}
@@ -180,7 +181,8 @@ class AgainstAModel(RuleBasedStateMachine):
         got: str | int
         try:
             asked = None if requested is None else IPv4Address(requested)
-            got = str(self.allocator.allocate(AttachmentKey(who, "eth0"), asked).address)
+            with self.store.locked():
+                got = str(self.allocator.allocate(AttachmentKey(who, "eth0"), asked).address)
             self.owners[got] = who
             self.next = self.OFFERED.index(got) + 1
         except PluginError as err:
@@ -189,7 +191,8 @@ class AgainstAModel(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from("abcdefgh"))
     def delete(self, who: str) -> None:
-        self.store.release(AttachmentKey(who, "eth0"))
+        with self.store.locked():
+            self.store.release(AttachmentKey(who, "eth0"))
         self.owners = {a: owner for a, owner in self.owners.items() if owner != who}
 
     @rule(address=st.sampled_from(OFFERED))
@@ -200,7 +203,8 @@ class AgainstAModel(RuleBasedStateMachine):
     @invariant()
     def every_reservation_has_its_owner(self) -> None:
         for who in "abcdefgh":
-            owned = {str(a) for a in self.store.owned(AttachmentKey(who, "eth0"))}
+            with self.store.locked():
+                owned = {str(a) for a in self.store.owned(AttachmentKey(who, "eth0"))}
             assert owned == {a for a, owner in self.owners.items() if owner == who}
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,10 +30,11 @@ class Counting(Store):
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    path = tmp_path / "net"
-    path.mkdir()
-    return path
+def directory() -> Iterator[Path]:
+    with TemporaryDirectory(dir="/run") as data_dir:  # in memory
+        path = Path(data_dir, "net")
+        path.mkdir()
+        yield path
 
 
 def _call(directory: Path) -> Counting:
@@ -226,7 +228,7 @@ class Mixed(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = TemporaryDirectory()
+        self.directory = TemporaryDirectory(dir="/run")  # in memory
         self.path = Path(self.directory.name, "net")
         self.path.mkdir()
         self.truth: dict[str, bytes] = {}

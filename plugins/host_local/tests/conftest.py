@@ -1,0 +1,62 @@
+"""Calls of host-local in this process."""
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import pytest
+
+from cni_host_local import HostLocal
+from cnisdk.runner import run
+from tests.host import Container, Outcome
+
+
+class Call(Protocol):
+    """Runs one call in this process."""
+
+    def __call__(
+        self,
+        command: str,
+        config: Mapping[str, Any],
+        container: Container | None = None,
+        *,
+        container_id: str = "",
+        ifname: str = "eth0",
+        args: str = "",
+    ) -> Outcome:
+        """Run one call; containers may share a namespace, as host-local never enters it."""
+        ...
+
+
+def _call(
+    command: str,
+    config: Mapping[str, Any],
+    container: Container | None = None,
+    *,
+    container_id: str = "",
+    ifname: str = "eth0",
+    args: str = "",
+) -> Outcome:
+    environ = {"CNI_COMMAND": command, "CNI_PATH": "/nowhere"}
+    if container is not None:
+        environ |= {
+            "CNI_CONTAINERID": container_id or container.id,
+            "CNI_NETNS": container.path,
+            "CNI_IFNAME": ifname,
+            "CNI_ARGS": args,
+        }
+    stdout = io.BytesIO()
+    reader, writer = os.pipe()
+    with open(reader, encoding="utf-8") as log:
+        try:
+            status = run(HostLocal, environ, json.dumps(config).encode(), stdout, writer)
+        finally:
+            os.close(writer)
+        return Outcome(status, stdout.getvalue().decode(), log.read())
+
+
+@pytest.fixture
+def call() -> Call:
+    return _call
