@@ -2,6 +2,7 @@
 
 import errno
 import time
+from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from cnisdk.net.rtnl import RTNL, NetlinkError
 # As many as fit in the smallest datagram.  The kernel does not tell when the addresses of one
 # link change between two datagrams of their dump (NLM_F_DUMP_INTR); when those of all do, it does.
 _ONE_DATAGRAM = 40
+
+_SOLICITED = bytes.fromhex("ff0200000000000000000001ff")  # RFC 4291, 2.7.1
 
 
 class Addr(NamedTuple):
@@ -88,6 +91,36 @@ def wait_usable(rtnl: RTNL, index: int, timeout: float) -> None:
             if not changes.wait(deadline):
                 text = f"{waiting[0].address} is tentative after {timeout:g} s"
                 raise NetlinkError(errno.ETIMEDOUT, what, text)
+
+
+def wait_answering(
+    rtnl: RTNL, index: int, addresses: Iterable[IPv4Interface | IPv6Interface], timeout: float
+) -> None:
+    """Wait until a link hears who asks for its IPv6 ``addresses`` by neighbor solicitation.
+
+    That is a moment later than the address is there, even without duplicate address detection:
+    the kernel leaves it to a worker to join the group of RFC 4291, 2.7.1.  Who asks in between
+    asks again after a whole second.  Raises NetlinkError(ETIMEDOUT) after ``timeout`` seconds.
+    """
+    wanted = {_SOLICITED + a.ip.packed[-3:] for a in addresses if a.version == 6}
+    if not wanted or wanted <= _groups(rtnl, index):
+        return
+    deadline = time.monotonic() + timeout
+    with rtnl.listen(k.RTNLGRP_IPV6_IFADDR) as changes:
+        while not wanted <= _groups(rtnl, index):
+            if not changes.wait(deadline):
+                what = f"wait for the addresses of link {index} to answer"
+                raise NetlinkError(errno.ETIMEDOUT, what, f"they do not after {timeout:g} s")
+
+
+def _groups(rtnl: RTNL, index: int) -> set[bytes]:
+    """Return the IPv6 multicast groups that a link is in."""
+    request = IFADDRMSG.pack(k.AF_INET6, 0, 0, 0, index)
+    return {
+        attributes(payload, IFADDRMSG.size).get(k.IFA_MULTICAST, b"")
+        for payload in rtnl.dump("list multicast groups", k.RTM_GETMULTICAST, request)
+        if IFADDRMSG.unpack_from(payload)[4] == index
+    }
 
 
 def decode(payload: bytes) -> Addr | None:

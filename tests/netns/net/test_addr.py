@@ -142,3 +142,23 @@ def test_an_address_that_somebody_else_has_is_found_to_be_a_duplicate(
         addr.wait_usable(rtnl, ours, 5)
 
     assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_waiting_for_an_answer_ends_when_the_kernel_listens_for_who_asks(
+    host: Host, rtnl: RTNL, veth: Link
+) -> None:
+    addr.add(rtnl, veth.index, V6, nodad=True)
+
+    addr.wait_answering(rtnl, veth.index, [V4, V6], 5)
+
+    groups = host.run("ip", "-6", "maddress", "show", "dev", "veth0").stdout.split()
+    assert "ff02::1:ff00:2" in groups
+
+
+def test_waiting_for_the_answer_of_an_address_that_is_not_there_ends_at_its_bound(
+    rtnl: RTNL, veth: Link
+) -> None:
+    with pytest.raises(NetlinkError, match=r"to answer: .* after 0\.05 s") as caught:
+        addr.wait_answering(rtnl, veth.index, [V6], 0.05)
+
+    assert caught.value.errno == errno.ETIMEDOUT
