@@ -1,0 +1,180 @@
+"""CHECK: compare the attachment with the result that ADD reported.
+
+Each function yields, in words, what it finds wrong; all of it is reported at once.  What later
+plugins of the list may have changed, such as the MTU inside the container, is left alone: SPEC
+section 2, CHECK: "The plugin must allow for a plugin later in the chain having modified
+networking resources".
+"""
+
+from collections.abc import Iterator
+
+from cni_bridge import gateway, veth
+from cni_bridge.config import Config
+from cni_bridge.errors import DamagedError
+from cnisdk import Attachment, Interface, InvalidNetworkConfigError, Result
+from cnisdk.net import addr, bridge as ports, link, route
+from cnisdk.net.link import Link
+from cnisdk.net.rtnl import RTNL
+
+
+def check(config: Config, attachment: Attachment, *, search_path: str) -> None:
+    """Raise `DamagedError` naming everything that is not as ``config.prev_result`` says."""
+    result = config.prev_result
+    if result is None:
+        raise InvalidNetworkConfigError("CHECK needs the result of ADD", "$.prevResult: missing")
+    with RTNL() as host, RTNL(attachment.netns) as container:
+        problems = list(_problems(host, container, config, attachment, result))
+    if config.ipam is not None and config.ip_masq:
+        problems += _masquerade(attachment, result, search_path)
+    if problems:
+        raise DamagedError("attachment is not as ADD left it", "; ".join(problems))
+
+
+def _problems(
+    host: RTNL, container: RTNL, config: Config, attachment: Attachment, result: Result
+) -> Iterator[str]:
+    bridge = link.find(host, config.bridge)
+    yield from _bridge(bridge, _recorded(result, config.bridge, ""), config)
+    if bridge is None:
+        return
+    index, recorded = _container_record(result, attachment)
+    if recorded is None:
+        yield f"result has no interface {attachment.ifname} in {attachment.sandbox}"
+        return
+    end = link.find(container, attachment.ifname)
+    if end is None:
+        yield f"container has no interface {attachment.ifname}"
+        return
+    yield from _container_end(end, recorded, config)
+    yield from _host_end(host, end, bridge, config, result)
+    if config.ipam is not None:
+        yield from _addresses(container, end, index, result)
+        yield from _routes(container, end, index, result)
+        if config.has_gateway:
+            yield from _gateway(host, bridge, index, result)
+
+
+def _recorded(result: Result, name: str, sandbox: str) -> Interface | None:
+    for interface in result.interfaces:
+        if (interface.name, interface.sandbox) == (name, sandbox):
+            return interface
+    return None
+
+
+def _container_record(
+    result: Result, attachment: Attachment
+) -> tuple[int, Interface] | tuple[int, None]:
+    for index, interface in enumerate(result.interfaces):
+        if (interface.name, interface.sandbox) == (attachment.ifname, attachment.sandbox):
+            return index, interface
+    return -1, None
+
+
+def _bridge(found: Link | None, recorded: Interface | None, config: Config) -> Iterator[str]:
+    if found is None:
+        yield f"host has no bridge {config.bridge}"
+        return
+    if recorded is None:
+        yield f"result has no interface {config.bridge} on the host"
+    if found.kind != "bridge":
+        yield f"{found.name} is no bridge but {found.kind or 'a device'}"
+    if recorded is not None:
+        yield from _mac(found, recorded)
+    if config.promisc_mode and not found.promisc:
+        yield f"bridge {found.name} is not promiscuous"
+    if not found.up:
+        yield f"bridge {found.name} is down"
+
+
+def _mac(found: Link, recorded: Interface) -> Iterator[str]:
+    if recorded.mac and found.address != recorded.mac.lower():
+        yield f"{found.name} has MAC address {found.address} instead of {recorded.mac}"
+
+
+def _container_end(found: Link, recorded: Interface, config: Config) -> Iterator[str]:
+    if found.kind != veth.KIND:
+        yield f"container's {found.name} is no veth but {found.kind or 'a device'}"
+    yield from _mac(found, recorded)
+    if not found.up and not config.disable_container_interface:
+        yield f"container's {found.name} is down"
+
+
+def _host_end(host: RTNL, end: Link, bridge: Link, config: Config, result: Result) -> Iterator[str]:
+    """Find the other end of the container's veth: the recorded port of the bridge."""
+    port = veth.other_end(host, end)
+    recorded = port and _recorded(result, port.name, "")
+    if port is None or recorded is None:
+        yield f"host has no veth of the result that leads to the container's {end.name}"
+        return
+    yield from _mac(port, recorded)
+    if recorded.mtu and port.mtu != recorded.mtu:
+        yield f"{port.name} has MTU {port.mtu} instead of {recorded.mtu}"
+    if not port.up:
+        yield f"{port.name} is down"
+    if port.master != bridge.index:
+        yield f"{port.name} is no port of bridge {bridge.name}"
+        return
+    settings = ports.port_of(port)
+    if config.hairpin_mode and not settings.hairpin:
+        yield f"{port.name} is not in hairpin mode"
+    if config.port_isolation and not settings.isolated:
+        yield f"{port.name} is not isolated from other ports"
+
+
+def _addresses(container: RTNL, end: Link, index: int, result: Result) -> Iterator[str]:
+    present = {entry.address for entry in addr.dump(container, end.index)}
+    connected = {entry.dst for entry in route.dump(container, index=end.index)}
+    for ip in result.ips:
+        if ip.interface != index:
+            continue
+        if ip.address not in present:
+            yield f"{end.name} has no address {ip.address}"
+        elif ip.address.network.num_addresses > 1 and ip.address.network not in connected:
+            yield f"no route to {ip.address.network} over {end.name}"
+
+
+def _routes(container: RTNL, end: Link, index: int, result: Result) -> Iterator[str]:
+    """Each route of the result must be there, by its own gateway or its family's."""
+    family_gateway: dict[int, object] = {}
+    for ip in result.ips:
+        if ip.interface == index and ip.gateway is not None:
+            family_gateway.setdefault(ip.address.version, ip.gateway)
+    tables: dict[int, set[tuple[object, object]]] = {}
+    for wanted in result.routes:
+        table = wanted.table or gateway.MAIN_TABLE
+        if table not in tables:
+            tables[table] = {
+                (entry.dst, hop.gw)
+                for entry in route.dump(container, table=table)
+                for hop in entry.nexthops or (entry,)
+            }
+        gw = wanted.gw or family_gateway.get(wanted.dst.version)
+        if (wanted.dst, gw) not in tables[table]:
+            where = f" in table {table}" if wanted.table else ""
+            yield f"no route to {wanted.dst}" + (f" via {gw}" if gw else "") + where
+
+
+def _gateway(host: RTNL, bridge: Link, index: int, result: Result) -> Iterator[str]:
+    ips = tuple(ip for ip in result.ips if ip.interface == index)
+    present = {entry.address for entry in addr.dump(host, bridge.index)}
+    wanted = gateway.addresses(ips)
+    for address in wanted:
+        if address not in present:
+            yield f"bridge {bridge.name} has no address {address}"
+    for version in sorted({address.version for address in wanted}):
+        if not gateway.forwards(version):
+            yield f"host does not forward IPv{version} packets"
+
+
+def _masquerade(attachment: Attachment, result: Result, search_path: str) -> Iterator[str]:
+    from cnisdk.net import masquerade  # executes iptables, perhaps
+
+    index, _ = _container_record(result, attachment)
+    for ip in masquerade.missing(
+        [ip.address for ip in result.ips if ip.interface == index],
+        network=attachment.network,
+        ifname=attachment.ifname,
+        container_id=attachment.container_id,
+        search_path=search_path,
+    ):
+        yield f"host does not masquerade {ip.ip}"

@@ -1,0 +1,150 @@
+"""The virtual cable between container and bridge, seen from the host."""
+
+import errno
+import os
+from typing import NamedTuple
+
+from cni_bridge import mac
+from cni_bridge.config import Config
+from cni_bridge.kernel import prefer, tolerating
+from cnisdk import Attachment, InvalidEnvironmentError, Result
+from cnisdk.net import bridge as port, link
+from cnisdk.net.link import Link
+from cnisdk.net.rtnl import RTNL, NetlinkError
+
+KIND = "veth"
+
+_ATTEMPTS = 10
+"""How often another name is tried for the host's end: the reference plugin's number."""
+
+
+class Cable(NamedTuple):
+    """The two ends of a veth that was just made."""
+
+    name: str
+    """The host's end."""
+    address: str
+    peer_address: str
+
+
+def refuse_existing(container: RTNL, ifname: str) -> None:
+    """Raise if the container has an interface called ``ifname``; SPEC section 2, ADD.
+
+    "If an interface with the name already exists inside the container … MUST return with an
+    error".
+    """
+    if link.find(container, ifname) is not None:
+        raise _exists(ifname)
+
+
+def _exists(ifname: str) -> InvalidEnvironmentError:
+    return InvalidEnvironmentError(
+        "CNI_IFNAME names an interface that the container already has", f"CNI_IFNAME={ifname}"
+    )
+
+
+def connect(
+    host: RTNL, container: RTNL, bridge: Link, config: Config, attachment: Attachment
+) -> Cable:
+    """Make a veth from a port of the bridge to the container, whose end stays down.
+
+    One request: either all of it is there afterwards or nothing.  Both addresses are set, so
+    that nobody, such as udev, changes them once they have been reported.
+    """
+    address = mac.choose()
+    peer_address = config.wanted_mac(attachment.args) or mac.choose()
+    attempt = 1
+    while True:
+        name = f"veth{os.urandom(4).hex()}"
+        try:
+            link.add_veth(
+                host,
+                name,
+                attachment.ifname,
+                peer_netns=attachment.netns,
+                mtu=config.mtu,
+                address=address,
+                peer_address=peer_address,
+                master=bridge.index,
+                up=True,
+            )
+        except NetlinkError as err:
+            if err.errno != errno.EEXIST:
+                raise
+            refuse_existing(container, attachment.ifname)
+            if attempt == _ATTEMPTS:
+                raise
+            attempt += 1
+        else:
+            return Cable(name, address, peer_address)
+
+
+def tune(host: RTNL, cable: Cable, config: Config) -> None:
+    """Give the port what the configuration wants different from a new port."""
+    prefer(f"net/ipv6/conf/{cable.name}/accept_ra", 0)
+    if config.hairpin_mode or config.port_isolation:
+        port.set_port(
+            host,
+            link.by_name(host, cable.name).index,
+            hairpin=config.hairpin_mode or None,
+            isolated=config.port_isolation or None,
+        )
+
+
+def other_end(host: RTNL, end: Link) -> Link | None:
+    """Return the host's end of a container's veth, None if it leads to somewhere else."""
+    if not end.peer_index:
+        return None
+    try:
+        found = link.by_index(host, end.peer_index)
+    except NetlinkError as err:
+        if err.errno != errno.ENODEV:
+            raise
+        return None
+    return found if (found.kind, found.peer_index) == (KIND, end.index) else None
+
+
+def remove(name: str) -> None:
+    """Delete the veth whose host end is ``name``; the undo of `connect`."""
+    with RTNL() as host:
+        found = link.find(host, name)
+        if found is not None:
+            _delete(host, found)
+
+
+def remove_peer(container: RTNL, ifname: str) -> bool:
+    """Delete the veth whose container end is ``ifname``; False if there is none."""
+    found = link.find(container, ifname)
+    if found is None or found.kind != KIND:
+        return False
+    _delete(container, found)
+    return True
+
+
+def remove_recorded(recorded: Result, bridge: str) -> bool:
+    """Delete the veth whose host end ``recorded`` names, for a container out of reach.
+
+    A name alone proves little, so the link must also have the address recorded for it, or be a
+    port of the bridge.
+    """
+    with RTNL() as host:
+        for interface in recorded.interfaces:
+            if interface.sandbox or interface.name == bridge:
+                continue
+            found = link.find(host, interface.name)
+            if found is None or found.kind != KIND:
+                continue
+            if found.address == interface.mac.lower() or _is_port_of(host, found, bridge):
+                _delete(host, found)
+                return True
+    return False
+
+
+def _is_port_of(host: RTNL, found: Link, bridge: str) -> bool:
+    master = link.find(host, bridge)
+    return master is not None and found.master == master.index
+
+
+def _delete(rtnl: RTNL, found: Link) -> None:
+    with tolerating(errno.ENODEV):
+        link.delete(rtnl, found.index)
