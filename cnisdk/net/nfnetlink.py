@@ -1,0 +1,102 @@
+"""Look into nftables without executing anything.
+
+Reading only: changes are for nft(8) and iptables(8), whose rules both are found here.  What is
+not there, down to a kernel without nftables, is an answer and no error.
+"""
+
+import errno
+import struct
+from typing import ClassVar, NamedTuple
+
+from cnisdk.net import _uapi as k
+from cnisdk.net.rtnetlink import attributes, string, to_string
+from cnisdk.net.rtnl import RTNL
+
+NFGENMSG = struct.Struct("=BBH")  # family, version, resource (network byte order)
+
+# EINVAL is what nfnetlink says of a subsystem that this kernel does not have.
+_ABSENT = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
+
+
+class Rule(NamedTuple):
+    """A rule of nftables."""
+
+    handle: int
+    comment: str
+    expressions: bytes
+    """NFTA_RULE_EXPRESSIONS as it is."""
+
+
+def has_table(family: int, table: str) -> bool:
+    """Say whether the calling thread's namespace has this table; ``family`` is an NFPROTO_…."""
+    return _has(f"find table {table}", k.NFT_MSG_GETTABLE, family, string(k.NFTA_TABLE_NAME, table))
+
+
+def has_chain(family: int, table: str, chain: str) -> bool:
+    """Say whether the calling thread's namespace has this chain."""
+    body = string(k.NFTA_CHAIN_TABLE, table) + string(k.NFTA_CHAIN_NAME, chain)
+    return _has(f"find chain {table} {chain}", k.NFT_MSG_GETCHAIN, family, body)
+
+
+def rules(family: int, table: str, chain: str) -> list[Rule]:
+    """Return the rules of a chain, none if there is no such chain."""
+    body = string(k.NFTA_RULE_TABLE, table) + string(k.NFTA_RULE_CHAIN, chain)
+    try:
+        with _NFNL() as kernel:
+            entries = kernel.dump(
+                f"list chain {table} {chain}",
+                _type(k.NFT_MSG_GETRULE),
+                NFGENMSG.pack(family, 0, 0) + body,
+            )
+    except OSError as err:
+        if err.errno in _ABSENT:
+            return []
+        raise
+    found = (attributes(entry, NFGENMSG.size) for entry in entries)
+    # A kernel before 4.7 lists all chains.
+    return [
+        _rule(rule)
+        for rule in found
+        if to_string(rule.get(k.NFTA_RULE_TABLE)) == table
+        and to_string(rule.get(k.NFTA_RULE_CHAIN)) == chain
+    ]
+
+
+def comment(userdata: bytes) -> str:
+    """Return the comment that nft(8) put into a rule: type, length, value, one byte each."""
+    offset = 0
+    while offset + 2 <= len(userdata):
+        kind, length = userdata[offset : offset + 2]
+        if kind == k.NFTNL_UDATA_RULE_COMMENT:
+            return to_string(userdata[offset + 2 : offset + 2 + length])
+        offset += 2 + length
+    return ""
+
+
+class _NFNL(RTNL):
+    """A NETLINK_NETFILTER socket."""
+
+    protocol: ClassVar[int] = k.NETLINK_NETFILTER
+
+
+def _has(what: str, message: int, family: int, body: bytes) -> bool:
+    try:
+        with _NFNL() as kernel:
+            kernel.query(what, _type(message), NFGENMSG.pack(family, 0, 0) + body)
+    except OSError as err:
+        if err.errno in _ABSENT:
+            return False
+        raise
+    return True
+
+
+def _type(message: int) -> int:
+    return k.NFNL_SUBSYS_NFTABLES << 8 | message
+
+
+def _rule(found: dict[int, bytes]) -> Rule:
+    return Rule(
+        int.from_bytes(found.get(k.NFTA_RULE_HANDLE, b""), "big"),
+        comment(found.get(k.NFTA_RULE_USERDATA, b"")),
+        found.get(k.NFTA_RULE_EXPRESSIONS, b""),
+    )
