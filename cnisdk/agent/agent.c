@@ -159,44 +159,71 @@ static enum outcome await_outcome(const struct settings *s, struct call *call, i
 	return without(call, "no agent of ours answers");
 }
 
+/* Open the namespace at `path` if it is a file of the same filesystem as `own`, which is nsfs. */
+static int open_netns(const char *path, int own)
+{
+	int fd = path && *path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	struct stat ours, theirs;
+
+	if (fd < 0 || (fstat(fd, &theirs) == 0 && fstat(own, &ours) == 0 &&
+		       theirs.st_dev == ours.st_dev))
+		return fd;
+	close(fd); /* a file, a FIFO: the agent decides what that means */
+	return -1;
+}
+
+/* Copy what the agent wrote. */
+static bool copy_output(int from, int to)
+{
+	char bytes[16384];
+	off_t offset = 0;
+	ssize_t n;
+
+	while (from >= 0 && (n = pread(from, bytes, sizeof bytes, offset)) != 0) {
+		if (n < 0 || !write_all(to, bytes, (size_t)n))
+			return false;
+		offset += n;
+	}
+	return true;
+}
+
 enum outcome ask_agent(const struct settings *s, struct call *call, int *status)
 {
-	const char *variable = getenv("CNISDK_SOCKET"), *netns = getenv("CNI_NETNS");
-	int fds[MAX_DESCRIPTORS], count = 0, own, container = -1, fd;
-	const char *path = variable && *variable ? variable : s->socket;
-	struct stat ours, theirs;
-	enum outcome outcome;
+	int streams[3] = { call->input_fd, -1, -1 }, fds[MAX_DESCRIPTORS], count = 0, fd;
+	const char *path = getenv("CNISDK_SOCKET");
+	enum outcome outcome = NOT_BEGUN;
 	uint32_t mask = 0;
+	int own, container;
 
 	if (call->payload_size == 0)
 		return without(call, "the variables are larger than %d bytes", MAX_PAYLOAD);
 	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (own < 0 || fstat(own, &ours) < 0)
+	if (own < 0)
 		return without(call, "/proc/self/ns/net: %s", strerror(errno));
-	fd = connect_agent(call, path, s->patience_ms);
+	fd = connect_agent(call, path && *path ? path : s->socket, s->patience_ms);
 	if (fd < 0)
 		return NOT_BEGUN;
-	if (netns && *netns)
-		container = open(netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (container >= 0 && (fstat(container, &theirs) < 0 || theirs.st_dev != ours.st_dev)) {
-		close(container); /* not a file of nsfs */
-		container = -1;
+	for (int stream = 0; stream < 3; stream++) {
+		if (!call->open[stream])
+			continue;
+		if (stream > 0 && (streams[stream] = make_memfd()) < 0)
+			return without(call, "cannot keep output: %s", strerror(errno));
+		fds[count++] = streams[stream];
+		mask |= 1u << stream;
 	}
-	for (int stream = 0; stream < 3; stream++)
-		if (call->open[stream]) {
-			fds[count++] = stream == 0 ? call->input_fd : stream;
-			mask |= 1u << stream;
-		}
 	fds[count++] = own;
 	mask |= 1u << CALLER_NETNS;
+	container = open_netns(getenv("CNI_NETNS"), own);
 	if (container >= 0) {
 		fds[count++] = container;
 		mask |= 1u << CNI_NETNS;
 	}
-	if (send_request(fd, call, fds, mask))
-		outcome = await_outcome(s, call, fd, status);
-	else
-		outcome = without(call, "the agent does not take the call: %s", strerror(errno));
+	if (!send_request(fd, call, fds, mask))
+		return without(call, "the agent does not take the call: %s", strerror(errno));
+	outcome = await_outcome(s, call, fd, status);
 	close(fd);
+	copy_output(streams[2], 2);
+	if (outcome == DONE && !copy_output(streams[1], 1))
+		*status = 1;
 	return outcome;
 }

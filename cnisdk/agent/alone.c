@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +85,11 @@ static int execute(const struct settings *s, struct call *call)
 	for (int i = 1; i < count; i++)
 		argv[n++] = call->argv[i];
 	if (call->input_fd < 0 ||
-	    (lseek(call->input_fd, 0, SEEK_SET) == 0 && dup2(call->input_fd, 0) == 0))
+	    (lseek(call->input_fd, 0, SEEK_SET) == 0 && dup2(call->input_fd, 0) == 0)) {
+		signal(SIGPIPE, call->sigpipe);
 		execv(path, argv);
+		signal(SIGPIPE, SIG_IGN);
+	}
 	snprintf(call->why, sizeof call->why, "%s: %s", path, strerror(errno));
 	return fail(s, call, code, "cannot execute the plugin", call->why);
 }

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "launcher.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,12 +84,6 @@ static void version_in_use(const struct settings *s, const struct call *call, ch
 		snprintf(version, 65, "%s", comma ? comma + 1 : s->versions);
 }
 
-static bool answer(const char *json, size_t size)
-{
-	signal(SIGPIPE, SIG_IGN);
-	return write_all(1, json, size);
-}
-
 /* SPEC section 5, "Version"; one line, as the Go library prints it. */
 int answer_version(const struct settings *s, struct call *call)
 {
@@ -109,7 +102,7 @@ int answer_version(const struct settings *s, struct call *call)
 		if (n >= (int)sizeof out)
 			return 1;
 	}
-	return answer(out, (size_t)n) ? 0 : 1;
+	return write_all(1, out, (size_t)n) ? 0 : 1;
 }
 
 /* Copy `from` with what JSON does not allow in a string escaped; at most `room` bytes. */
@@ -145,6 +138,6 @@ int fail(const struct settings *s, const struct call *call, int code, const char
 		     "{\n    \"cniVersion\": \"%s\",\n    \"code\": %d,\n    \"msg\": \"%s\",\n"
 		     "    \"details\": \"%s\"\n}\n",
 		     version, code, text, why);
-	answer(out, (size_t)n);
+	write_all(1, out, (size_t)n);
 	return 1;
 }

@@ -9,9 +9,11 @@
  *    the settings name, or for a launcher only an error or a queued DEL (alone.c).
  *
  * stdin is read to its end first and kept in a memfd, so that 4 is possible after an agent has
- * read it and died.  Every descriptor made here is close-on-exec.  SIGTERM and SIGINT just kill:
- * the agent sees the connection close, stops the hook and undoes it.  launcher.py does all of
- * this in Python; the tests run every one of them against both.
+ * read it and died.  What the agent writes goes to memfds, too, and is copied when it is done: the
+ * runtime waits for the end of its pipes, so none of them may be in the hands of an agent that
+ * hangs, and no runtime that is slow to read may hold up the agent.  Every descriptor made here is
+ * close-on-exec.  SIGTERM and SIGINT just kill: the agent sees the connection close, stops the
+ * hook and undoes it.  launcher.py does all of this in Python; each test is run against both.
  */
 #define _GNU_SOURCE
 #include "launcher.h"
@@ -81,13 +83,11 @@ bool write_all(int fd, const char *bytes, size_t size)
 /* Write to the runtime's log, if somebody reads it. */
 void say(const char *format, ...)
 {
-	void (*before)(int) = signal(SIGPIPE, SIG_IGN);
 	va_list args;
 
 	va_start(args, format);
 	vdprintf(2, format, args);
 	va_end(args);
-	signal(SIGPIPE, before);
 }
 
 /* Read stdin to its end; with a deadline only until then, or until a JSON object is complete. */
@@ -116,16 +116,21 @@ bool read_input(struct call *call, int64_t deadline)
 	return true;
 }
 
-static bool keep_input(struct call *call)
+/* Make a file without a name, in memory. */
+int make_memfd(void)
 {
-	int fd = memfd_create("cnisdk-stdin", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	int fd = memfd_create("cnisdk", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-		fd = memfd_create("cnisdk-stdin", MFD_CLOEXEC);
-	if (fd < 0 || !write_all(fd, call->input, call->input_size) || lseek(fd, 0, SEEK_SET) < 0)
-		return false;
-	call->input_fd = fd;
-	return true;
+		fd = memfd_create("cnisdk", MFD_CLOEXEC);
+	return fd;
+}
+
+static bool keep_input(struct call *call)
+{
+	call->input_fd = make_memfd();
+	return call->input_fd >= 0 && write_all(call->input_fd, call->input, call->input_size) &&
+	       lseek(call->input_fd, 0, SEEK_SET) == 0;
 }
 
 /* See which of the descriptors 0 to 2 there are, and let nothing else take their place. */
@@ -202,6 +207,7 @@ int main(int argc, char **argv)
 	slash = strrchr(call.argv[0], '/');
 	call.name = slash ? slash + 1 : call.argv[0];
 	call.command = command ? command : "";
+	call.sigpipe = signal(SIGPIPE, SIG_IGN);
 	if (!find_streams(&call))
 		return 1;
 	read_settings(&settings);

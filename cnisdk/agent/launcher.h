@@ -35,6 +35,7 @@ struct call {
 	char *input;	     /* what was read of stdin */
 	size_t input_size;
 	int input_fd;	     /* a memfd with all of it at offset 0; -1: stdin is untouched */
+	void (*sigpipe)(int); /* what the one call shall find */
 	const char *payload; /* argv and whitelisted variables, as protocol.py has it */
 	size_t payload_size; /* 0: larger than MAX_PAYLOAD */
 	char why[256];	     /* what kept the agent from serving the call */
@@ -55,6 +56,7 @@ int await(int fd, short events, int64_t deadline);
 bool write_all(int fd, const char *bytes, size_t size);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void put_u32(char *to, uint32_t value);
+int make_memfd(void);
 bool read_input(struct call *call, int64_t deadline);
 
 /* agent.c */

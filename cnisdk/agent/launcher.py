@@ -114,13 +114,9 @@ class Launcher:
             return self._fail(11, "the agent takes too long", str(why))
 
     def _keep_input(self) -> None:
-        try:
-            fd = os.memfd_create("cnisdk-stdin", os.MFD_CLOEXEC | 8)  # MFD_NOEXEC_SEAL
-        except OSError:  # before Linux 6.3
-            fd = os.memfd_create("cnisdk-stdin", os.MFD_CLOEXEC)
-        write_all(fd, self.input)
-        os.lseek(fd, 0, os.SEEK_SET)
-        self.input_fd = fd
+        self.input_fd = make_memfd()
+        write_all(self.input_fd, self.input)
+        os.lseek(self.input_fd, 0, os.SEEK_SET)
 
     # -- with the agent ------------------------------------------------------------------------
 
@@ -133,7 +129,8 @@ class Launcher:
             raise NotBegun(f"/proc/self/ns/net: {err.strerror}") from err
         patience = int(self.settings["patience-ms"])
         sock = connect(os.environ.get("CNISDK_SOCKET") or self.settings["socket"], patience)
-        fds = [self.input_fd if fd == 0 else fd for fd in range(3) if self.open[fd]]
+        streams = {0: self.input_fd, 1: make_memfd(), 2: make_memfd()}
+        fds = [streams[fd] for fd in range(3) if self.open[fd]]
         mask = sum(1 << fd for fd in range(3) if self.open[fd]) | 8
         fds.append(own)
         container = open_netns(os.environ.get("CNI_NETNS", ""), own)
@@ -144,7 +141,12 @@ class Launcher:
             send(sock, self.payload, fds, mask)
         except OSError as err:
             raise NotBegun(f"the agent does not take the call: {err.strerror or err}") from err
-        return await_outcome(sock, patience, int(self.settings["limit-ms"]))
+        try:
+            status = await_outcome(sock, patience, int(self.settings["limit-ms"]))
+        finally:
+            sock.close()
+            copy_output(streams[2], 2)
+        return status if copy_output(streams[1], 1) else 1
 
     # -- without it: JSON ----------------------------------------------------------------------
 
@@ -272,10 +274,10 @@ def find_streams() -> list[bool]:
             found.append(True)
         except OSError:
             found.append(False)
-            null = os.open("/dev/null", os.O_WRONLY if fd == 2 else os.O_RDONLY)
-            os.dup2(null, fd)
-            if null != fd:
-                os.close(null)
+            # Takes the lowest free number.  A stdout that nobody reads must not take an answer:
+            # it is read-only.
+            os.open("/dev/null", os.O_WRONLY if fd == 2 else os.O_RDONLY)
+            os.set_inheritable(fd, True)
     return found
 
 
@@ -284,6 +286,24 @@ def wait_for(fd: int, events: int, seconds: float) -> bool:
     poll = select.poll()
     poll.register(fd, events)
     return bool(poll.poll(max(0, seconds) * 1000))
+
+
+def make_memfd() -> int:
+    """Make a file without a name, in memory."""
+    try:
+        return os.memfd_create("cnisdk", os.MFD_CLOEXEC | 8)  # MFD_NOEXEC_SEAL
+    except OSError:  # before Linux 6.3
+        return os.memfd_create("cnisdk", os.MFD_CLOEXEC)
+
+
+def copy_output(source: int, target: int) -> bool:
+    """Copy what the agent wrote; say whether somebody takes it."""
+    data = os.pread(source, os.fstat(source).st_size, 0)
+    try:
+        write_all(target, data)
+    except OSError:
+        return False
+    return True
 
 
 def write_all(fd: int, data: bytes) -> None:

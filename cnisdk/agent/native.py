@@ -56,19 +56,25 @@ def compile_launcher(
 
 
 def _compilers(cc: str | Sequence[str] | None, target: str | None) -> Iterator[list[str]]:
-    """Yield the commands to try; musl first, its static files are a tenth in size."""
+    """Yield the commands to try, those with musl first.
+
+    A file with glibc inside is ten times as large, and starts five times as slowly in a virtual
+    machine: it asks cpuid dozens of times, and each is a trap (measured: 1.2 ms against 0.2).
+    """
     if cc is not None:
         yield shlex.split(cc) if isinstance(cc, str) else list(cc)
         return
     if os.environ.get("CC"):
         yield shlex.split(os.environ["CC"])
-    if target is None or target.partition("-")[0] == machine():
-        yield from ([name] for name in ("musl-gcc", "cc", "gcc", "clang") if shutil.which(name))
-    elif shutil.which(f"{target}-gcc"):
-        yield [f"{target}-gcc"]
+    is_native = target is None or target.partition("-")[0] == machine()
+    cross = "musl-gcc" if is_native else f"{target}-gcc"
+    if shutil.which(cross):
+        yield [cross]
     if has_ziglang():
         triple = target or f"{machine()}-linux-musl"
         yield [sys.executable, "-m", "ziglang", "cc", "-target", triple]
+    if is_native:
+        yield from ([name] for name in ("cc", "gcc", "clang") if shutil.which(name))
 
 
 def has_ziglang() -> bool:

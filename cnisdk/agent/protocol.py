@@ -16,8 +16,10 @@ connection on an AF_UNIX stream socket is one call.
 A request is a header (magic ``CNIA``, u32 version, u32 length of the payload, u32 `Descriptor`
 mask; all integers little-endian) and a payload: u32 argc, argc arguments, then ``NAME=value``
 of the whitelisted variables, each ended by NUL.  The descriptors travel by SCM_RIGHTS with the
-first byte, in the order of their bits.  STDIN is a memfd at offset 0: all of the network
-configuration, already read to its end, so nobody waits for a runtime that is slow to write it.
+first byte, in the order of their bits.  The streams are memfds, so no runtime can hold up the
+agent, and a hanging agent holds none of the runtime's pipes: STDIN, at offset 0, is all of the
+network configuration; what is written to STDOUT the launcher prints after 'S', what is written to
+STDERR in any case.  One that is absent was closed: an ADD without STDOUT must fail.
 
 **No call is done twice.**  A launcher that loses patience before the first byte shuts down its
 sending side, *then* looks once more: nothing there, it runs the plugin in one call; 'A' there, it
@@ -51,6 +53,7 @@ VARIABLES = ("TRACEPARENT", "TRACESTATE", "BAGGAGE", "PATH")
 
 _HEADER = struct.Struct("<4sIII")
 _U32 = struct.Struct("<I")
+_FD = struct.Struct("i")
 
 
 class Descriptor(enum.IntFlag):
@@ -131,7 +134,7 @@ def decode_header(data: bytes) -> Header:
         raise ProtocolError(f"protocol version {version}, {VERSION} is spoken", Reason.VERSION)
     if length > MAX_PAYLOAD:
         raise ProtocolError(f"payload of {length} bytes, at most {MAX_PAYLOAD} are allowed")
-    if mask & ~ALL_DESCRIPTORS:
+    if mask >> MAX_DESCRIPTORS:
         raise ProtocolError(f"unknown descriptors in mask {mask:#x}")
     return Header(length, Descriptor(mask))
 
@@ -246,9 +249,13 @@ def decode_answer(data: bytes) -> Answer:
 # -- descriptors and the one question that needs the socket --------------------------------
 
 
+# socket.send_fds and recv_fds ignore their flags (CPython up to 3.13 at least).
+
+
 def send_fds(sock: socket.socket, data: bytes, fds: Sequence[int]) -> int:
     """Send ``data`` with ``fds`` attached to its first byte; return how much of it was sent."""
-    return socket.send_fds(sock, [data], fds, socket.MSG_NOSIGNAL)
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))
+    return sock.sendmsg([data], [rights] if fds else [], socket.MSG_NOSIGNAL)
 
 
 def recv_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
@@ -257,7 +264,14 @@ def recv_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
     The caller owns the descriptors, which it has to match with `Descriptor` by their number.
     Raises ProtocolError, all of them closed, if there are more than a request can have.
     """
-    data, fds, flags, _ = socket.recv_fds(sock, size, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    space = socket.CMSG_LEN(MAX_DESCRIPTORS * _FD.size)
+    data, ancillary, flags, _ = sock.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+    fds = [
+        fd
+        for level, kind, rights in ancillary
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        for (fd,) in _FD.iter_unpack(rights[: len(rights) // _FD.size * _FD.size])
+    ]
     if flags & socket.MSG_CTRUNC or len(fds) > MAX_DESCRIPTORS:
         for fd in fds:
             os.close(fd)
