@@ -2,9 +2,9 @@
 
 On posix_spawn(3), since importing subprocess costs more than most executions.  The child starts
 in the calling thread's network namespace, with default signal dispositions and none of our
-descriptors but the three it is given.  Everything is waited for at once (input, output, the end, a cancelled hook), so
-neither side can wait for the other; when `run` ends, by whatever exception, the child has ended
-too and is reaped.  Output of what the child left running is not waited for.
+descriptors but the three it is given.  Everything is waited for at once (input, output, the end,
+a cancelled hook), so neither side can wait for the other; when `run` ends, by whatever exception,
+the child has ended too and is reaped.  Output of what the child left running is not waited for.
 
 Where there is no posix_spawn or no pidfd_open (Linux before 5.3, other systems) subprocess does
 the same, but a hook cancelled from another thread waits for the child.
@@ -175,8 +175,7 @@ class _Child:
         """Feed the child and take its output until it ends."""
         from select import POLLIN, POLLOUT, poll
 
-        pidfd = os.pidfd_open(self._pid)
-        self._fds.add(pidfd)
+        pidfd = self._open_pidfd()
         bell = _Bell()
         poller = poll()
         for fd in (pidfd, bell.fd, *self.received):
@@ -208,12 +207,23 @@ class _Child:
         try:
             _, status = os.waitpid(self._pid, 0)
         except ChildProcessError as err:
-            self.status = 0
-            raise ChildProcessError(
-                errno.ECHILD, "its exit status is lost: is SIGCHLD ignored?", self.name
-            ) from err
+            raise self._lost() from err
         self.status = os.waitstatus_to_exitcode(status)
         return self.status
+
+    def _open_pidfd(self) -> int:
+        try:
+            pidfd = os.pidfd_open(self._pid)
+        except ProcessLookupError as err:
+            raise self._lost() from err
+        self._fds.add(pidfd)
+        return pidfd
+
+    def _lost(self) -> ChildProcessError:
+        """Say that somebody else took the child's status; there is nothing left to end."""
+        self.status = 0
+        text = "its exit status is lost: is SIGCHLD ignored?"
+        return ChildProcessError(errno.ECHILD, text, self.name)
 
     def _end(self) -> None:
         """Make the child end: it may undo what it did, but not for long."""
@@ -223,10 +233,8 @@ class _Child:
         # Gone already, with its status, if SIGCHLD is ignored.
         with cancel.shielded(), suppress(ProcessLookupError, ChildProcessError):
             os.kill(self._pid, SIGTERM)
-            pidfd = os.pidfd_open(self._pid)
-            self._fds.add(pidfd)
             poller = poll()
-            poller.register(pidfd, POLLIN)
+            poller.register(self._open_pidfd(), POLLIN)
             if not poller.poll(_GRACE * 1000):
                 os.kill(self._pid, SIGKILL)
             self.reap()

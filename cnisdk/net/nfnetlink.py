@@ -38,8 +38,12 @@ def has_chain(family: int, table: str, chain: str) -> bool:
     return _has(f"find chain {table} {chain}", k.NFT_MSG_GETCHAIN, family, body)
 
 
-def rules(family: int, table: str, chain: str) -> list[Rule]:
-    """Return the rules of a chain, none if there is no such chain."""
+def rules(family: int, table: str, chain: str, *, containing: bytes = b"") -> list[Rule]:
+    """Return the rules of a chain, none if there is no such chain.
+
+    Only those with ``containing`` somewhere in the kernel's answer, and maybe nowhere that
+    matters; it saves to take the others apart.
+    """
     body = string(k.NFTA_RULE_TABLE, table) + string(k.NFTA_RULE_CHAIN, chain)
     try:
         with _NFNL() as kernel:
@@ -52,7 +56,7 @@ def rules(family: int, table: str, chain: str) -> list[Rule]:
         if err.errno in _ABSENT:
             return []
         raise
-    found = (attributes(entry, NFGENMSG.size) for entry in entries)
+    found = (attributes(entry, NFGENMSG.size) for entry in entries if containing in entry)
     # A kernel before 4.7 lists all chains.
     return [
         _rule(rule)

@@ -5,12 +5,13 @@ one of interface and container.  So rules are found, replaced and deleted whatev
 have.  What is there is read from the kernel; what is to be done is one transaction of nft(8).
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Interface, IPv6Interface
 
 from cnisdk.net import _uapi as k
 from cnisdk.net.execute import ExecutionError, tool
 from cnisdk.net.nfnetlink import Rule, rules
+from cnisdk.net.rtnetlink import attribute, string
 from cnisdk.net.sha512 import hexdigest
 
 TABLE = "cni_plugins_masquerade"
@@ -18,17 +19,25 @@ CHAIN = "masq_checks"
 
 _T = f"inet {TABLE}"
 
-# Says itself what it needs, as the reference does each time: somebody may have deleted part of it.
+POSTROUTING = "postrouting"
+
 _BASE = f"""\
 add table {_T} {{ comment "Masquerading for plugins from github.com/containernetworking/plugins"; }}
 add chain {_T} {CHAIN} {{ comment \
 "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet"; }}
-add chain {_T} postrouting {{ type nat hook postrouting priority 100; }}
-flush chain {_T} postrouting
-add rule {_T} postrouting ip daddr == 224.0.0.0/4 return
-add rule {_T} postrouting ip6 daddr == ff00::/8 return
-add rule {_T} postrouting goto {CHAIN}
+add chain {_T} {POSTROUTING} {{ type nat hook postrouting priority 100; }}
+flush chain {_T} {POSTROUTING}
+add rule {_T} {POSTROUTING} ip daddr == 224.0.0.0/4 return
+add rule {_T} {POSTROUTING} ip6 daddr == ff00::/8 return
+add rule {_T} {POSTROUTING} goto {CHAIN}
 """
+
+# What tells the rules of the postrouting chain: constants they compare with, where they go.
+_BASE_MARKS = (
+    attribute(k.NFTA_DATA_VALUE, bytes([224, 0, 0, 0])),
+    attribute(k.NFTA_DATA_VALUE, bytes([255])),
+    string(k.NFTA_VERDICT_CHAIN, CHAIN),
+)
 
 _COMMENT_MAX = 128
 _ATTEMPTS = 5  # at a transaction whose rules another call deleted first
@@ -57,24 +66,19 @@ def add(
         for address, ip in ((address, "ip" if address.version == 4 else "ip6") for address in ips)
     )
     key = _key(network, ifname, container_id)
-    _replace(lambda rule: rule.comment.startswith(key), _BASE, wanted, search_path)
+    _replace(key, (), wanted, search_path)
 
 
 def delete(*, network: str, ifname: str, container_id: str, search_path: str) -> None:
     """Delete the attachment's rules; executes nothing if there are none."""
     key = _key(network, ifname, container_id)
-    _replace(lambda rule: rule.comment.startswith(key), "", "", search_path)
+    _replace(key, (), "", search_path)
 
 
 def gc(*, network: str, valid: Iterable[tuple[str, str]], search_path: str) -> None:
     """Delete the network's rules of all but the ``valid`` pairs of container ID and interface."""
-    of_network = hexdigest(network, 16) + "-"
     keep = tuple(_key(network, ifname, container_id) for container_id, ifname in valid)
-
-    def is_stale(rule: Rule) -> bool:
-        return rule.comment.startswith(of_network) and not rule.comment.startswith(keep)
-
-    _replace(is_stale, "", "", search_path)
+    _replace(hexdigest(network, 16) + "-", keep, "", search_path)
 
 
 def masqueraded(
@@ -85,8 +89,7 @@ def masqueraded(
     container_id: str,
 ) -> list[IPv4Interface | IPv6Interface]:
     """Return those of ``ips`` for which the attachment has a rule."""
-    key = _key(network, ifname, container_id)
-    found = [rule for rule in _rules() if rule.comment.startswith(key)]
+    found = _rules(_key(network, ifname, container_id))
     return [ip for ip in ips if any(ip.packed in rule.expressions for rule in found)]
 
 
@@ -94,22 +97,33 @@ def _key(network: str, ifname: str, container_id: str) -> str:
     return f"{hexdigest(network, 16)}-{hexdigest(f'{ifname}:{container_id}', 16)}"
 
 
-def _rules() -> list[Rule]:
-    return rules(k.NFPROTO_INET, TABLE, CHAIN)
+def _has_base() -> bool:
+    found = rules(k.NFPROTO_INET, TABLE, POSTROUTING)
+    return len(found) == len(_BASE_MARKS) and all(
+        mark in rule.expressions for mark, rule in zip(_BASE_MARKS, found, strict=True)
+    )
 
 
-def _replace(is_stale: Callable[[Rule], bool], before: str, wanted: str, search_path: str) -> None:
-    """Put the rules that are ``wanted`` in place of the stale ones, in one transaction."""
+def _rules(key: str) -> list[Rule]:
+    """Return the rules of attachments whose comment begins with ``key``."""
+    found = rules(k.NFPROTO_INET, TABLE, CHAIN, containing=key.encode())
+    return [rule for rule in found if rule.comment.startswith(key)]
+
+
+def _replace(key: str, keep: tuple[str, ...], wanted: str, search_path: str) -> None:
+    """Put ``wanted`` in place of all rules of ``key`` but those to ``keep``; one transaction."""
     for attempt in range(1, _ATTEMPTS + 1):
-        stale = [rule.handle for rule in _rules() if is_stale(rule)]
-        script = before + "".join(f"delete rule {_T} {CHAIN} handle {n}\n" for n in stale) + wanted
+        # The reference rewrites the base each time, which makes the kernel take 10 ms more.
+        base = _BASE if wanted and not _has_base() else ""
+        stale = [rule.handle for rule in _rules(key) if not rule.comment.startswith(keep)]
+        script = base + "".join(f"delete rule {_T} {CHAIN} handle {n}\n" for n in stale) + wanted
         if not script:
             return
         try:
             tool(["nft", "-f", "-"], search_path=search_path, stdin=script.encode())
         except ExecutionError:
-            # Another call may have deleted one of them; nothing was done then.
-            if not stale or attempt == _ATTEMPTS:
+            # Nothing was done.  Somebody may have deleted first what the script relies on.
+            if attempt == _ATTEMPTS or (base and not stale):
                 raise
         else:
             return

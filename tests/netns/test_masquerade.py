@@ -160,6 +160,23 @@ def test_nftables_forgets_addresses_of_an_earlier_attempt(host: Host) -> None:
     assert "10.9.0.8 " in rule
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"delete table inet {nft.TABLE}",
+        f"flush chain inet {nft.TABLE} postrouting",
+        f"add rule inet {nft.TABLE} postrouting accept",
+        f"flush chain inet {nft.TABLE} postrouting; delete chain inet {nft.TABLE} postrouting",
+    ],
+)
+def test_nftables_mends_what_somebody_broke(host: Host, damage: str) -> None:
+    add(host, "nftables")
+    whole = host.snapshot()
+    host.run("nft", damage)
+    add(host, "nftables")
+    assert sorted(map(str, host.snapshot()["nft"])) == sorted(map(str, whole["nft"]))
+
+
 def test_iptables_comes_to_know_a_second_subnet_before_it_masquerades(host: Host) -> None:
     add(host, "iptables", "10.9.0.2/24")
     add(host, "iptables", "10.8.0.2/24", ifname="net1")
