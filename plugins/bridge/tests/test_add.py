@@ -209,6 +209,14 @@ def test_an_existing_bridge_is_used_as_it_is(network: Network, host: Host) -> No
     assert result["interfaces"][0]["mtu"] == after["mtu"]
 
 
+def test_a_bridge_with_spanning_tree_is_not_waited_for(network: Network, host: Host) -> None:
+    host.run("ip", "link", "add", "br0", "type", "bridge", "stp_state", "1")
+
+    port = network.ipam(V4).add(host.container(), isGateway=True)["interfaces"][1]["name"]
+
+    assert network.link(port)["linkinfo"]["info_slave_data"]["state"] == "listening"
+
+
 def test_another_link_of_the_bridge_s_name_is_left_alone(network: Network, host: Host) -> None:
     host.run("ip", "link", "add", "br0", "type", "ifb")
     before = host.snapshot()
