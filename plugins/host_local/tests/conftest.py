@@ -4,13 +4,14 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
 from cni_host_local import HostLocal
 from cnisdk.runner import run
-from tests.host import Container, Outcome
+from tests.host import Container, Host, Outcome
 
 
 class Call(Protocol):
@@ -60,3 +61,44 @@ def _call(
 @pytest.fixture
 def call() -> Call:
     return _call
+
+
+@pytest.fixture
+def container(host: Host) -> Container:
+    return host.container()
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "cniVersion": "1.1.0",
+        "name": "net",
+        "type": "bridge",
+        "ipam": {
+            "type": "host-local",
+            "dataDir": str(tmp_path / "data"),
+            "ranges": [[{"subnet": "10.1.2.0/24"}]],
+        },
+    }
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "net"
+
+
+def with_ipam(network: dict[str, Any], **ipam: Any) -> dict[str, Any]:
+    return {**network, "ipam": {**network["ipam"], **ipam}}
+
+
+def ips(outcome: Outcome) -> list[str]:
+    assert outcome.status == 0, outcome
+    return [ip["address"] for ip in outcome.json["ips"]]
+
+
+def reservations(directory: Path) -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes()
+        for path in directory.iterdir()
+        if path.name != "lock" and not path.name.startswith("last_reserved_ip.")
+    }
