@@ -1,5 +1,6 @@
 """IP addresses as the specification writes them, into `ipaddress` and back."""
 
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -48,7 +49,11 @@ def network(value: object) -> IPv4Network | IPv6Network:
     """Return a destination; host bits, if there are any, are printed but not used."""
     if isinstance(value, IPv4Network | IPv6Network):
         return value
-    text = _cidr(value)
+    return _network(_cidr(value))
+
+
+@lru_cache(maxsize=256)  # the same few destinations, call after call
+def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         return IPv6Network(text) if ":" in text else IPv4Network(text)
     except ValueError:

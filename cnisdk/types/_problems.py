@@ -53,8 +53,8 @@ def of(err: ValidationError) -> list[Problem]:
 def locate(raw: Any, path: Path) -> tuple[Path, Any]:
     """Return ``path`` as it leads through ``raw``, in the spelling found there, and its value.
 
-    Parts that lead nowhere are the names pydantic gives to members of a union, and left out,
-    but for the last one, the key that is missing.
+    Parts that lead nowhere are left out: the names pydantic gives to members of a union, and a
+    key that is missing.
     """
     found: list[str | int] = []
     for part in path:
@@ -117,5 +117,5 @@ def value_text(value: Any) -> str:
     try:
         text = _json.dumps(value)
     except (TypeError, ValueError):
-        text = repr(value)
+        text = f"a {type(value).__name__} that is no JSON"
     return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 1]}…"

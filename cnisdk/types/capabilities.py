@@ -66,5 +66,6 @@ class RuntimeConfig(WireModel, strict=True):
     mac: str = ""
     infiniband_guid: str = Field(default="", alias="infinibandGUID")
     device_id: str = Field(default="", alias="deviceID")
-    aliases: Annotated[tuple[str, ...], _LENIENT] = ()
+    aliases: Annotated[tuple[str, ...], _LENIENT] | dict[str, list[str]] = ()
+    """Names of the container; podman gives them by network."""
     cgroup_path: str = Field(default="", alias="cgroupPath")

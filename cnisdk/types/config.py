@@ -108,11 +108,12 @@ def _validated(cls: type[ConfigT], raw: Mapping[str, Any]) -> ConfigT:
     """Return ``raw`` as a ``cls``; raise `InvalidError`, or a `CNIError` of a validator's own."""
     if not isinstance(raw, Mapping):
         raise InvalidError([Problem((), "is no JSON object")])
-    data: dict[str, Any] = keys_of(cls).canonical(raw)
+    keys = keys_of(cls)
+    data: dict[str, Any] = keys.canonical(raw)
     if not data.get("cniVersion", "-"):
         del data["cniVersion"]
     ipam = data.get("ipam")
-    if isinstance(ipam, Mapping) and not ipam.get("type"):
+    if isinstance(ipam, Mapping) and not ipam.get("type") and "ipam" in keys.optional:
         del data["ipam"]
     if cls.model_config.get("extra") == "forbid":
         data = {key: value for key, value in data.items() if not _is_runtimes_own(key)}

@@ -27,11 +27,15 @@ from cnisdk.types._wire import BY_ALIAS
 from cnisdk.types.result import DNS, Interface, IPConfig, Result, Route
 
 _IP4_IP6 = frozenset({"0.1.0", "0.2.0"})
+_OF_OLD_RESULT = frozenset({"ip4", "ip6"})
+_OF_IP4 = frozenset({"ip", "gateway", "routes"})
 _IPS_WITH_VERSION = frozenset({"0.3.0", "0.3.1", "0.4.0"})
 _SINCE_1_1 = {
     "interfaces": ("mtu", "socketPath", "pciID"),
     "routes": ("mtu", "advmss", "priority", "table", "scope"),
 }
+_ZERO_COUNTS = ("table", "scope")
+"""Of what 1.1.0 added, where 0 says something; as any other value it is the kernel's choice."""
 
 Wire = dict[str, Any]
 
@@ -103,14 +107,13 @@ def _from_ip4_ip6(obj: Mapping[str, Any], origin: dict[Path, Path]) -> Wire:
     wire = keys_of(Result).canonical(obj)
     for key in ("interfaces", "ips", "routes"):
         wire.pop(key, None)  # no keys of these versions
+    for key in [key for key in wire if key.lower() in _OF_OLD_RESULT]:
+        del wire[key]
     ips: list[Any] = []
     routes: list[Any] = []
     for family in ("ip4", "ip6"):
-        path, found = _problems.locate(wire, (family,))
-        if not path:
-            continue
-        del wire[str(path[0])]
-        if found is None:
+        _, found = _problems.locate(obj, (family,))
+        if found is None or found is obj:
             continue
         if not isinstance(found, Mapping):
             raise InvalidError([Problem((family,), "Input should be a valid dictionary")])
@@ -195,14 +198,14 @@ def _to_ip4_ip6(result: Result, version: str) -> Wire:
         routes = [_old_route(route) for route in result.routes if route.dst.version == family]
         if routes:
             entry["routes"] = routes
-        wire[f"ip{family}"] = _with_extra(entry, ip)
+        wire[f"ip{family}"] = _with_extra(entry, ip, but=_OF_IP4)
     if len(wire) == 1:
         raise InvalidNetworkConfigError(
             "cannot convert: no valid IP addresses",
             f"a result of version {version}, as $.cniVersion asks for, has at least one",
         )
     wire["dns"] = _old_dns(result.dns)
-    return _with_extra(wire, result)
+    return _with_extra(wire, result, but=_OF_OLD_RESULT)
 
 
 def _to_ips_with_version(result: Result, version: str) -> Wire:
@@ -235,7 +238,7 @@ def _interface(interface: Interface, *, full: bool) -> Wire:
     wire: Wire = {}
     if interface.mac:
         wire["mac"] = interface.mac
-    if full and interface.mtu is not None:
+    if full and interface.mtu:
         wire["mtu"] = interface.mtu
     wire["name"] = interface.name
     if full and interface.pci_id:
@@ -281,7 +284,8 @@ def _route(route: Route, *, full: bool) -> Wire:
         wire["gw"] = str(route.gw)
     if full:
         for key in _SINCE_1_1["routes"]:
-            if (value := getattr(route, key)) is not None:
+            value = getattr(route, key)
+            if value or (value == 0 and key in _ZERO_COUNTS):
                 wire[key] = value
     return _sorted(_with_extra(wire, route))
 
@@ -306,11 +310,17 @@ def _old_dns(dns: DNS) -> Wire:
     return _with_extra(wire, dns)
 
 
-def _with_extra(wire: Wire, model: Result | Interface | IPConfig | Route | DNS) -> Wire:
-    """Add the keys that no version knows; they never replace one that is known."""
+def _with_extra(
+    wire: Wire,
+    model: Result | Interface | IPConfig | Route | DNS,
+    *,
+    but: frozenset[str] = frozenset(),
+) -> Wire:
+    """Add the keys that are not declared, ``but`` those that mean something in this version."""
     if model.model_extra:
         for key, value in model.model_extra.items():
-            wire.setdefault(key, value)
+            if key.lower() not in but:
+                wire.setdefault(key, value)
     return wire
 
 
