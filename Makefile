@@ -43,6 +43,8 @@ clean: ## remove everything that make made
 # -- the virtual environment -----------------------------------------------------------------
 # Two levels, since a demo has no use for mypy.  Each is made again when a pyproject.toml changes.
 
+comma := ,
+
 define INSTALL
 @echo 'installing $(1) into $(VENV)'
 @$(BIN)/python -m pip install --quiet --disable-pip-version-check $(2) || { \
@@ -54,7 +56,7 @@ define INSTALL
 endef
 
 $(VENV)/ready-to-test: $(VENV)/ready-to-run
-	$(call INSTALL,the tools that test,--editable '.[test,lint]')
+	$(call INSTALL,the tools that test,--editable '.[test$(comma)lint]')
 
 $(VENV)/ready-to-run: $(BIN)/python $(MANIFESTS)
 	$(call INSTALL,cnisdk and its plugins,--editable . $(EDITABLE))
