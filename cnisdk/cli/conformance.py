@@ -1,0 +1,187 @@
+"""``cnisdk conformance``: hold a plugin to the specification."""
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnisdk.cli.options import PLUGIN_DIRS
+
+if TYPE_CHECKING:
+    from cnisdk.conformance.check import Check
+    from cnisdk.conformance.runner import Report, Verdict
+    from cnisdk.conformance.subject import Subject
+
+_KINDS = ("interface", "chained", "ipam")
+
+
+@click.command()
+@click.argument("executable", required=False)
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration to test with: a plugin configuration, or a network's, of which the first "
+    "plugin of this type is taken.  [default: one made for the kind]",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(_KINDS),
+    help="What the plugin is for.  [default: guessed from its name and configuration]",
+)
+@click.option("--cni-version", metavar="VERSION", help="Test with no newer version than this.")
+@click.option(
+    "--cni-path",
+    metavar="DIRS",
+    envvar="CNI_PATH",
+    show_envvar=True,
+    help="Directories of plugins that it delegates to, beside its own.",
+)
+@click.option("--check", "only", metavar="ID", multiple=True, help="Run this check; repeatable.")
+@click.option("--list", "list_", is_flag=True, help="List the checks and run none.")
+@click.option("--json", "json_", metavar="FILE", type=Path, help="Write the report as JSON.")
+@click.option("--junit", metavar="FILE", type=Path, help="Write the report as JUnit XML.")
+@click.option("--html", metavar="FILE", type=Path, help="Write the report as one HTML file.")
+@click.option("--must", is_flag=True, help="Let only a failed MUST make the exit status 1.")
+@click.option("-v", "--verbose", is_flag=True, help="Show passed and skipped checks too.")
+def conformance(executable: str | None, *, list_: bool, **options: Any) -> None:
+    """Hold any CNI plugin, in any language, to the specification.
+
+    Every "must" and "should" that can be seen from outside is a check.  They run in namespaces
+    of their own, without root.  The exit status is 0 if all is well, 1 if a check failed, and 2
+    if nothing could be tested.
+    """
+    if list_:
+        _list()
+        return
+    if executable is None:
+        raise click.UsageError("Missing argument 'EXECUTABLE'.")
+    from cnisdk.conformance import private
+
+    subject = _subject(executable, options)
+    if not private.inside():
+        _enter()
+    private.prepare()
+    from cnisdk.conformance.check import Level
+    from cnisdk.conformance.checks import REGISTRY
+    from cnisdk.conformance.report import text
+    from cnisdk.conformance.runner import Outcome, applicable, run
+
+    only = options["only"]
+    if unknown := [i for i in only if i not in REGISTRY]:
+        raise click.UsageError(f"No check {', '.join(unknown)}; --list shows them.")
+    chosen = [check for check in applicable(subject) if not only or check.id in only]
+    if not chosen:
+        raise click.UsageError(f"None of these checks is for {subject.kind} plugins.")
+    try:
+        with _progress(chosen) as progress:
+            report = run(subject, only={check.id for check in chosen}, progress=progress)
+    except OSError as err:
+        raise click.UsageError(f"{executable}: {err.strerror or err}") from err
+    _write(report, options)
+    click.echo(text(report, verbose=options["verbose"]))
+    level = Level.MUST if options["must"] else None
+    raise click.exceptions.Exit(1 if report.of(Outcome.FAIL, level) else 0)
+
+
+def _enter() -> None:
+    from cnisdk.conformance import private
+
+    start = "from cnisdk.cli import main; main()"
+    try:
+        private.enter(["-P", "-c", start, *sys.argv[1:]])
+    except private.RefusedError as err:
+        click.echo(f"Error: {err}", err=True)
+        raise click.exceptions.Exit(2) from err
+
+
+def _subject(executable: str, options: dict[str, Any]) -> "Subject":
+    from cnisdk.conformance.check import Kind
+    from cnisdk.conformance.subject import Subject, guess_kind
+
+    path = os.path.abspath(executable)
+    if not os.path.isfile(path) or not os.access(path, os.X_OK):
+        raise click.UsageError(f"{executable} is no executable file.")
+    config = _config(options["config"], os.path.basename(path))
+    kind = Kind(options["kind"]) if options["kind"] else guess_kind(path, config)
+    cni_path = options["cni_path"]
+    return Subject(
+        executable=path,
+        kind=kind,
+        config=config,
+        cni_path=tuple(cni_path.split(os.pathsep)) if cni_path else PLUGIN_DIRS,
+        cni_version=options["cni_version"] or "",
+    )
+
+
+def _config(path: Path | None, name: str) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as err:
+        raise click.UsageError(f"--config {path}: {err}") from err
+    if not isinstance(found, dict):
+        raise click.UsageError(f"--config {path}: no JSON object")
+    for plugin in found.get("plugins") or ():
+        if isinstance(plugin, dict) and plugin.get("type") == name:
+            return {"name": found.get("name"), **plugin}
+    if "plugins" in found:
+        raise click.UsageError(f"--config {path}: no plugin of the type {name}")
+    return {key: value for key, value in found.items() if key not in ("cniVersion", "prevResult")}
+
+
+@contextlib.contextmanager
+def _progress(chosen: "list[Check]") -> Iterator["Callable[[Verdict], object]"]:
+    """Show how far it is, where somebody is looking."""
+    if not sys.stderr.isatty():
+        yield lambda verdict: None
+        return
+    lock = threading.Lock()
+    with click.progressbar(
+        length=len(chosen),
+        label="checking",
+        file=sys.stderr,
+        item_show_func=lambda verdict: verdict.check.id if verdict else None,
+    ) as bar:
+
+        def tell(verdict: "Verdict") -> None:
+            with lock:
+                bar.update(1, verdict)
+
+        yield tell
+
+
+def _write(report: "Report", options: dict[str, Any]) -> None:
+    if options["json_"]:
+        from cnisdk.conformance.report import as_json
+
+        _save(options["json_"], json.dumps(as_json(report), indent=2).encode() + b"\n")
+    if options["junit"]:
+        from cnisdk.conformance import junit
+
+        _save(options["junit"], junit.document(report))
+    if options["html"]:
+        from cnisdk.conformance import html
+
+        _save(options["html"], html.document(report).encode())
+
+
+def _save(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as err:
+        raise click.UsageError(f"cannot write {path}: {err.strerror}") from err
+
+
+def _list() -> None:
+    from cnisdk.conformance.checks import REGISTRY
+
+    for check in REGISTRY.values():
+        click.echo(f"{check.id:<36} {check.level:<6}  {check.title}")

@@ -1,0 +1,116 @@
+"""Killed in the middle of an ADD; SPEC section 3, "Lifecycle & Ordering"."""
+
+import shlex
+import time
+from collections.abc import Sequence
+
+from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect_none
+from cnisdk.conformance.checks.common import first, is_ipam, succeeded
+from cnisdk.conformance.execution import NO_FILES, spawn
+from cnisdk.conformance.host import tool
+from cnisdk.conformance.state import State
+from cnisdk.conformance.world import Attachment, World
+
+WRITES = 12
+"""At most so many writes of an ADD are tried."""
+
+MOMENTS = (0.3, 0.6, 0.9)
+"""When to kill, in parts of the time that an ADD takes."""
+
+_QUOTE = (
+    "The container runtime must ensure that add is eventually followed by a corresponding delete. "
+    "... A delete must still be executed even if the add fails."
+)
+
+
+@check(
+    "kill/while-delegating",
+    Level.SHOULD,
+    Kind.INTERFACE,
+    section="3, Lifecycle & Ordering",
+    quote=_QUOTE,
+)
+def while_delegating(world: World) -> None:
+    """ADD is killed while its IPAM plugin works, then DEL: it succeeds, and nothing is left."""
+    world.warm()
+    container = world.host.container()
+    before = world.look(container)
+    attachment = world.prepare(world.delegating(), container=container)
+    with world.double.holding("ADD", container.id, attachment.ifname) as hold:
+        running = world.start(world.environ("ADD", attachment), attachment.config)
+        arrived = hold.wait(10)
+        running.kill()
+        world.finish(running)
+    if not arrived:
+        raise Inapplicable("ADD does not call its IPAM plugin, see delegation/add")
+    _expect_clean(world, attachment, before)
+
+
+def _expect_clean(world: World, attachment: Attachment, before: Sequence[State]) -> None:
+    done = world.delete(attachment, prev=False)
+    succeeded(done, "DEL after an ADD that was killed")
+    container = attachment.container
+    expect_none(world.left(before, container) + world.files_of(container))
+
+
+@check("kill/any-time", Level.SHOULD, section="3, Lifecycle & Ordering", quote=_QUOTE)
+def any_time(world: World) -> None:
+    """ADD is killed after a third, two thirds and most of its time, then DEL: nothing is left."""
+    world.warm()
+    added = first(world).added
+    if added is None or not added.ok:
+        raise Inapplicable("ADD fails, see add/succeeds")
+    for moment in MOMENTS:
+        config = world.scarce() if is_ipam(world) else None
+        container = world.host.container()
+        attachment = world.prepare(config, container=container)
+        before = world.look(container)
+        stdin = world.request(attachment, attachment.before)
+        running = world.start(world.environ("ADD", attachment), stdin)
+        time.sleep(added.seconds * moment)
+        running.kill()
+        world.finish(running)
+        if is_ipam(world):
+            succeeded(world.delete(attachment, prev=False), "DEL after an ADD that was killed")
+            what = "ADD of another container after that, with the only address"
+            succeeded(world.add(world.prepare(config)), what)
+        else:
+            _expect_clean(world, attachment, before)
+
+
+@check(
+    "kill/at-a-write",
+    Level.SHOULD,
+    Kind.IPAM,
+    section="3, Lifecycle & Ordering",
+    quote=_QUOTE,
+)
+def at_a_write(world: World) -> None:
+    """ADD is killed at its first write to a file, then DEL: the only address can be given again.
+
+    With strace it is killed at each of its writes.
+    """
+    prefixes: list[tuple[str, ...]] = [NO_FILES]
+    strace = tool("strace")
+    if strace and world.subject.spawn is spawn:
+        prefixes += [_killing(strace, number) for number in range(1, WRITES + 1)]
+    killed = False
+    for prefix in prefixes:
+        config = world.scarce()
+        attachment = world.prepare(config)
+        ended = world.add(attachment, prefix=prefix).ok
+        killed = killed or not ended
+        what = "with RLIMIT_FSIZE 0" if prefix is NO_FILES else f"killed by {shlex.join(prefix)}"
+        done = world.delete(attachment, prev=False)
+        succeeded(done, f"DEL after an ADD {what}")
+        done = world.add(world.prepare(config))
+        succeeded(done, f"ADD of another container, with the only address, after an ADD {what}")
+        if ended and prefix is not NO_FILES:
+            break  # it has not so many writes
+    if not killed:
+        raise Inapplicable("it writes to no file")
+
+
+def _killing(strace: str, number: int) -> tuple[str, ...]:
+    inject = f"inject=write:signal=SIGKILL:when={number}"
+    return (strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=write", "-e", inject, "--")
