@@ -106,17 +106,14 @@ _decoder = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_const
 def _is_deep(value: Any) -> bool:
     """Say whether ``value`` has more than `MAX_DEPTH` levels; level by level, not recursively."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for item in level:
-            if isinstance(item, dict):
-                below += item.values()
-            elif isinstance(item, list):
-                below += item
-        if not below:
+            below += item.values() if isinstance(item, dict) else item
+        level = [item for item in below if isinstance(item, dict | list)]
+        if not level:
             return False
-        level = below
-    return any(isinstance(item, dict | list) for item in level)
+    return True
 
 
 def _check_unicode(value: Any) -> None:

@@ -43,7 +43,7 @@ def of(err: ValidationError) -> list[Problem]:
             problems += [p._replace(path=path + p.path) for p in cause.problems]
         elif isinstance(cause, ValidationError):
             problems += [p._replace(path=path + p.path) for p in of(cause)]
-        elif cause is not None:
+        elif isinstance(cause, Exception):
             problems.append(Problem(path, str(cause), found["type"]))
         else:
             problems.append(Problem(path, found["msg"], found["type"]))
