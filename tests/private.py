@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 INSIDE = "CNISDK_PRIVATE"
 
@@ -31,7 +32,11 @@ def _enter() -> None:
             "kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces > 0)"
         )
     command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
-    os.execve(unshare, [unshare, *flags, "--", *command], {**os.environ, INSIDE: "1"})
+    # Everybody is root inside, and pytest names its directory after that.
+    temporary = os.path.join(tempfile.gettempdir(), f"cnisdk-tests-{os.getuid()}")
+    os.makedirs(temporary, mode=0o700, exist_ok=True)
+    environ = {"PYTEST_DEBUG_TEMPROOT": temporary, **os.environ, INSIDE: "1"}
+    os.execve(unshare, [unshare, *flags, "--", *command], environ)
 
 
 def _prepare() -> None:
