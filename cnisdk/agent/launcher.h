@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define MAX_ARGS 64	      /* of arg= in the trailer */
+#define MAX_UNPACK_DIRS 8     /* of unpack-dir= */
 #define MAX_PAYLOAD (1 << 20) /* a larger call is made without the agent */
 #define MAX_STDIN (4 << 20)   /* more is refused by whoever serves the call */
 
@@ -22,6 +23,9 @@ struct settings {
 	const char *argv0;
 	const char *arg[MAX_ARGS];
 	int args;
+	const char *payload_id; /* NULL: nothing to unpack */
+	const char *unpack_dir[MAX_UNPACK_DIRS];
+	int unpack_dirs; /* 0: the usual ones */
 	enum { DEL_QUEUE, DEL_FAIL, DEL_IGNORE } on_del;
 	int patience_ms, limit_ms;
 };
@@ -76,8 +80,8 @@ int run_alone(const struct settings *settings, struct call *call);
 
 /*
  * Make what exec= names ready to run, as by unpacking the payload, and put the directory for %d
- * into `directory`, PATH_MAX bytes.  Return NULL, or what went wrong.  The weak definition in
- * alone.c has nothing to do.
+ * into `directory`, PATH_MAX bytes.  Return NULL, or what went wrong.  unpack.c does it; without
+ * that, the weak definition in alone.c has nothing to do.
  */
 const char *prepare_one_call(const struct settings *settings, char *directory);
 

@@ -41,6 +41,10 @@ static void take_setting(struct settings *s, const char *key, const char *value,
 		s->argv0 = value;
 	else if (!strcmp(key, "arg") && s->args < MAX_ARGS)
 		s->arg[s->args++] = value;
+	else if (!strcmp(key, "payload-id"))
+		s->payload_id = value;
+	else if (!strcmp(key, "unpack-dir") && s->unpack_dirs < MAX_UNPACK_DIRS)
+		s->unpack_dir[s->unpack_dirs++] = value;
 	else if (!strcmp(key, "on-del") && !strcmp(value, "fail"))
 		s->on_del = DEL_FAIL;
 	else if (!strcmp(key, "on-del") && !strcmp(value, "ignore"))

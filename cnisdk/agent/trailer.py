@@ -33,6 +33,9 @@ Settings, of which the launchers ignore those they do not know:
 ``socket``      the agent's, unless CNISDK_SOCKET names another; /run/cnisdk/agent.sock
 ``patience-ms`` how long the agent may take to accept a call; 1000
 ``limit-ms``    how long it may take for an accepted call; 600000
+``payload-id``  names the payload's directory: 32 hexadecimal digits, see `cnisdk.build.archive`
+``unpack-dir``  may be repeated: where that directory may be, tried in their order
+``warm``        seconds for which a call may leave an agent behind; for what is executed
 =============== ===================================================================================
 
 In ``exec``, ``argv0`` and ``arg``, ``%s`` is the path of the executable itself, ``%n`` the name
@@ -48,6 +51,7 @@ from typing import NamedTuple
 MAX_SETTINGS = 8192
 """Settings and footer together."""
 MAX_ARGS = 64
+MAX_UNPACK_DIRS = 8
 
 _FOOTER = "# cnisdk-trailer 1 {:016x} {:08x} {:016x} {:016x}\n"
 _FOOTER_SIZE = len(_FOOTER.format(0, 0, 0, 0))
@@ -94,6 +98,8 @@ def append(launcher: bytes, settings: Iterable[tuple[str, str]], payload: bytes 
         _check(key, value)
     if sum(key == "arg" for key, _ in settings) > MAX_ARGS:
         raise TrailerError(f"more than {MAX_ARGS} arguments")
+    if sum(key == "unpack-dir" for key, _ in settings) > MAX_UNPACK_DIRS:
+        raise TrailerError(f"more than {MAX_UNPACK_DIRS} directories to unpack to")
     if dict(settings).get("mode") == "exec" and not dict(settings).get("exec"):
         raise TrailerError("mode=exec needs exec=")
     text = "".join(f"# {key}={value}\n" for key, value in settings).encode()
@@ -112,14 +118,16 @@ def _check(key: str, value: str) -> None:
         wrong = value not in ("exec", "none")
     elif key == "on-del":
         wrong = value not in ("queue", "fail", "ignore")
-    elif key in ("patience-ms", "limit-ms"):
+    elif key in ("patience-ms", "limit-ms", "warm"):
         wrong = not (value.isascii() and value.isdigit() and len(value) < 10)
     elif key == "versions":
         versions = value.split(",")
         wrong = len(value) > 512 or not all(_VERSION.fullmatch(version) for version in versions)
     elif key in ("exec", "argv0", "arg"):
         wrong = bool(re.search("%(?![snd%])", value.replace("%%", "")))
-    elif key in ("socket", "queue-dir"):
+    elif key == "payload-id":
+        wrong = not re.fullmatch("[0-9a-f]{32}", value)
+    elif key in ("socket", "queue-dir", "unpack-dir"):
         wrong = not value.startswith("/")
     if wrong:
         raise TrailerError(f"setting {key}={value!r} means nothing to a launcher")
