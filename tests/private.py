@@ -8,6 +8,7 @@ Every process the tests leave dies with the pid namespace.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,8 @@ def _enter() -> None:
             f"{probe.stderr}allow them (sysctl kernel.unprivileged_userns_clone=1, "
             "kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces > 0)"
         )
+    # A shell has what it starts in the background ignore SIGINT, and all its children with it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
     # Everybody is root inside, and pytest names its directory after that.
     temporary = os.path.join(tempfile.gettempdir(), f"cnisdk-tests-{os.getuid()}")
