@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
 
 from cnisdk import cancel, names, versions
-from cnisdk.call import NETNS_GONE, Attachment, AttachmentKey, Call, ValidAttachments
+from cnisdk.call import NETNS_BY_PATH, NETNS_GONE, Attachment, AttachmentKey, Call, ValidAttachments
 from cnisdk.errors import (
     CNIError,
     DecodingError,
@@ -33,8 +33,11 @@ from cnisdk.types import _json, args
 from cnisdk.types.config import PluginConfig, parse_config, salvage_config
 from cnisdk.types.convert import to_wire
 
+_STRANDED: tuple[type[BaseException], ...] = ()
 if sys.platform == "linux":
-    from cnisdk.net.netns import NetNS, NotANamespaceError
+    from cnisdk.net.netns import NetNS, NotANamespaceError, StrandedThread
+
+    _STRANDED = (StrandedThread,)
 
 MAX_STDIN = 4 << 20
 """Bytes of network configuration that are read; more is refused."""
@@ -55,6 +58,7 @@ _SINCE = {
 _PROBLEM = {"CNI_CONTAINERID": names.container_id_problem, "CNI_IFNAME": names.ifname_problem}
 
 Deliver = Callable[[bytes], object]
+Served = Callable[[str, Call], bytes | None]
 
 
 def run(
@@ -63,19 +67,23 @@ def run(
     stdin: bytes | Callable[[], bytes],
     stdout: BinaryIO,
     stderr_fd: int = 2,
+    *,
+    netns_fd: int = NETNS_BY_PATH,
+    served: Served | None = None,
 ) -> int:
     """Serve one call of ``plugin`` and return the exit status.
 
     ``stdin`` is the network configuration, or reads it when it is asked for.  ``stdout``
     receives at most one JSON object.  Logs, and the traceback of an exception that no hook
-    meant to raise, go to ``stderr_fd``.
+    meant to raise, go to ``stderr_fd``.  ``netns_fd`` and ``served`` are as in `Call`.
     """
 
     def deliver(answer: bytes) -> None:
         stdout.write(answer)
         stdout.flush()
 
-    return run_call(plugin, Call.from_environ(environ, stderr_fd=stderr_fd), stdin, deliver)
+    call = Call.from_environ(environ, stderr_fd=stderr_fd, netns_fd=netns_fd, served=served)
+    return run_call(plugin, call, stdin, deliver)
 
 
 def run_call(
@@ -84,18 +92,25 @@ def run_call(
     stdin: bytes | Callable[[], bytes],
     deliver: Deliver,
 ) -> int:
-    """Serve ``call`` as `run` does; ``deliver`` takes the one JSON object of the answer."""
+    """Serve ``call`` as `run` does; ``deliver`` takes the one JSON object of the answer.
+
+    Whatever a hook does, this returns; but the thread may be in another namespace then.
+    """
     served = Run(plugin, call)
     try:
         served.serve(stdin, deliver)
-    except CNIError as err:
-        wire = _json.dumps(err.to_wire(served.version), indent=4)
-        try:
-            deliver(wire.encode() + b"\n")
-        except OSError as lost:
-            call.log(f"cannot answer: {lost}: {err}")
-        return 1
-    return 0
+    except CNIError as raised:
+        err = raised
+    except _STRANDED as stranded:
+        err = InternalError(f"{type(stranded).__name__}: {stranded}")
+    else:
+        return 0
+    wire = _json.dumps(err.to_wire(served.version), indent=4)
+    try:
+        deliver(wire.encode() + b"\n")
+    except OSError as lost:
+        call.log(f"cannot answer: {lost}: {err}")
+    return 1
 
 
 class Run:
@@ -108,7 +123,10 @@ class Run:
         """The version in use: the plugin's newest until the configuration has said its own."""
 
     def serve(self, stdin: bytes | Callable[[], bytes], deliver: Deliver) -> None:
-        """Do the call and hand its answer to ``deliver``; raise a `CNIError` and nothing else."""
+        """Do the call and hand its answer to ``deliver``; raise a `CNIError`.
+
+        Raises nothing else but `StrandedThread`, after which no hook must go on in this thread.
+        """
         try:
             self._check_variables()
             if self.call.command == "VERSION":
@@ -122,7 +140,9 @@ class Run:
             raise TryAgainLaterError(f"{self.call.command} was stopped", str(err)) from err
         except OSError as err:
             raise IOFailureError(_os_error_text(err)) from err
-        except (Exception, SystemExit) as err:
+        except _STRANDED:
+            raise
+        except BaseException as err:  # SystemExit; pydantic's PanicException is no Exception
             import traceback
 
             self.call.log(traceback.format_exc())
@@ -212,8 +232,13 @@ class Run:
         elif command == "GC":
             plugin.gc(self._config(raw), _valid_attachments(raw))
         elif command == "ADD":
-            with _attachment(self.call, raw["name"]) as attachment:
-                self._add(plugin, self._config(raw), attachment, deliver)
+            place = _attachment(self.call, raw["name"])
+            with place as attachment:
+                try:
+                    self._add(plugin, self._config(raw), attachment, deliver)
+                except BaseException:
+                    self._undo(plugin, place)
+                    raise
         elif command == "CHECK":
             with _attachment(self.call, raw["name"]) as attachment:
                 plugin.check(self._config(raw), attachment)
@@ -226,15 +251,21 @@ class Run:
     def _add(
         self, plugin: Plugin[Any], config: PluginConfig, attachment: Attachment, deliver: Deliver
     ) -> None:
+        result = plugin.add(config, attachment)
+        answer = _json.dumps(to_wire(result, config.cni_version), indent=4)
+        cancel.checkpoint()
+        deliver(answer.encode() + b"\n")
+
+    def _undo(self, plugin: Plugin[Any], place: "_attachment") -> None:
+        """Take an ADD back, in the namespace in which it began or not at all."""
+        undoing = f"undoing the ADD of {self.call.container_id}"
         try:
-            result = plugin.add(config, attachment)
-            answer = _json.dumps(to_wire(result, config.cni_version), indent=4)
-            cancel.checkpoint()
-            deliver(answer.encode() + b"\n")
-        except BaseException:
-            for failure in plugin.undo.unwind():
-                self.call.log(f"undoing the ADD of {attachment.container_id}: {failure}")
-            raise
+            place.move_thread_back()
+        except OSError as err:
+            self.call.log(f"{undoing}: its hook left the host's network namespace: {err}")
+            return  # the way back would lead through another container; the runtime sends DEL
+        for failure in plugin.undo.unwind():
+            self.call.log(f"{undoing}: {failure}")
 
     def _delete(self, plugin: Plugin[Any], raw: dict[str, Any]) -> None:
         """Release what can be identified even if the configuration does not validate."""
@@ -301,12 +332,18 @@ class _attachment:  # noqa: N801 - a context manager, used as a function
     def __init__(self, call: Call, network: str) -> None:
         self.call = call
         self.network = network
+        self.host: NetNS | None = None
         self.netns: NetNS | None = None
 
     def __enter__(self) -> Attachment:
         call = self.call
         if sys.platform == "linux":
-            self.netns = _open_netns(call)
+            self.host = NetNS.current()
+            try:
+                self.netns = _open_netns(call, self.host)
+            except BaseException:
+                self.host.close()
+                raise
         return Attachment(
             network=self.network,
             container_id=call.container_id,
@@ -316,9 +353,15 @@ class _attachment:  # noqa: N801 - a context manager, used as a function
             netns_or_none=self.netns,
         )
 
+    def move_thread_back(self) -> None:
+        """Bring the thread back to the host's namespace, if a hook left it elsewhere."""
+        if self.host is not None and not self.host.holds_thread():
+            self.host.move_thread()
+
     def __exit__(self, *exc: object) -> None:
-        if self.netns is not None:
-            self.netns.close()
+        for netns in (self.host, self.netns):
+            if netns is not None:
+                netns.close()
 
 
 def _args(call: Call) -> Mapping[str, str]:
@@ -331,10 +374,10 @@ def _args(call: Call) -> Mapping[str, str]:
         return {}
 
 
-def _open_netns(call: Call) -> "NetNS | None":
+def _open_netns(call: Call, host: "NetNS") -> "NetNS | None":
     """Open the container's namespace; None if it is gone and the command is DEL.
 
-    A namespace that is the plugin's own is refused before anything is changed in it.
+    A namespace that is the ``host``'s is refused before anything is changed in it.
     """
     if not call.netns and call.netns_fd < 0:
         return None
@@ -346,19 +389,17 @@ def _open_netns(call: Call) -> "NetNS | None":
         raise InvalidEnvironmentError(
             "CNI_NETNS names no network namespace", _os_error_text(err)
         ) from err
-    if not call.netns_override:
-        with NetNS.current() as own:
-            if own.same_as(netns):
-                netns.close()
-                raise InvalidNetNSError(
-                    "plugin's netns and netns from CNI_NETNS should not be the same", call.netns
-                )
+    if not call.netns_override and host.same_as(netns):
+        netns.close()
+        raise InvalidNetNSError(
+            "plugin's netns and netns from CNI_NETNS should not be the same", call.netns
+        )
     return netns
 
 
 def _namespace(call: Call) -> "NetNS":
     if call.netns_fd >= 0:
-        return NetNS(call.netns_fd, call.netns, owned=False)
+        return NetNS.of(call.netns_fd, call.netns)
     if call.netns_fd == NETNS_GONE:
         raise FileNotFoundError(2, "the caller found no network namespace", call.netns)
     return NetNS.open(call.netns)
@@ -373,10 +414,13 @@ def _os_error_text(err: OSError) -> str:
 # -- the process ---------------------------------------------------------------------------
 
 
-def main(plugin: type[Plugin[Any]]) -> NoReturn:
+def main(
+    plugin: type[Plugin[Any]], *, netns_fd: int = NETNS_BY_PATH, served: Served | None = None
+) -> NoReturn:
     """Be the executable of ``plugin``: serve the call in the environment and exit.
 
     Without any CNI variable (somebody typed the name) it says what it is on stderr.
+    ``netns_fd`` and ``served`` are as in `Call`.
     """
     if not any(name.startswith("CNI_") for name in os.environ):
         sys.stderr.write(about(plugin))
@@ -386,7 +430,7 @@ def main(plugin: type[Plugin[Any]]) -> NoReturn:
     with cancel.cancellable(token), _own_stdout() as stdout:
         command = os.environ.get("CNI_COMMAND", "")
         reader = _read_offered if command == "VERSION" else _read_all
-        status = run(plugin, os.environ, reader, stdout)
+        status = run(plugin, os.environ, reader, stdout, netns_fd=netns_fd, served=served)
     # The answer is out and nothing is left to clean up: skip the interpreter's own teardown.
     os._exit(status)
 

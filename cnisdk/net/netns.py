@@ -80,6 +80,15 @@ class NetNS:
         return cls(fd, path)
 
     @classmethod
+    def of(cls, fd: int, path: str = "") -> "NetNS":
+        """Take a descriptor that stays its owner's.
+
+        Raises `NotANamespaceError` if it refers to anything but a network namespace.
+        """
+        _check_type(fd, path)
+        return cls(fd, path, owned=False)
+
+    @classmethod
     def current(cls) -> "NetNS":
         """Open the network namespace of the calling thread."""
         return cls(os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC), _OWN)
@@ -108,6 +117,15 @@ class NetNS:
         """Say whether both are one namespace, under whatever names."""
         mine, its = os.fstat(self.fd), os.fstat(other.fd)
         return (mine.st_dev, mine.st_ino) == (its.st_dev, its.st_ino)
+
+    def holds_thread(self) -> bool:
+        """Say whether the calling thread is in this namespace."""
+        mine, its = os.fstat(self.fd), os.stat(_OWN)
+        return (mine.st_dev, mine.st_ino) == (its.st_dev, its.st_ino)
+
+    def move_thread(self) -> None:
+        """Move the calling thread in for good; `enter` brings it back."""
+        setns(self.fd, k.CLONE_NEWNET)
 
     @contextmanager
     def enter(self) -> Iterator[None]:
