@@ -1,0 +1,68 @@
+"""Many calls at the same moment, and a node that starts."""
+
+from benchmarks.bench import Bench
+from benchmarks.contest import Crowd
+from benchmarks.processes import memory_of
+from benchmarks.rows import Row, compare, spread
+from benchmarks.subjects import GO, ONE_CALL, WARM
+
+PODS = 200
+PODS_AT_ONCE = 10
+"""How many pods a node starts side by side."""
+
+_GROUP = "at once"
+_NODE = f"{PODS} pods"
+
+
+def together(bench: Bench) -> None:
+    """Measure how long it takes until 1, 16 or 64 calls are all done."""
+    for count, rounds in ((1, (40, 10)), (16, (12, 4)), (64, (8, 3))):
+        names = list(bench.names(WARM, alone=[ONE_CALL]))
+        with bench.networks() as make:
+            wanted = bench.subjects_of(GO, *names)
+            outcomes = bench.contest([Crowd(make(s), count) for s in wanted], *rounds)
+        for name in names:
+            for which, verb in enumerate(("ADD", "DEL")):
+                target = 0.5 if (count, name, verb) == (64, WARM, "ADD") else None
+                if name not in outcomes:
+                    bench.without(_GROUP, f"{count} {verb}", name, target)
+                    continue
+                mine, theirs = outcomes[name][which], outcomes[GO][which]
+                row = compare(_GROUP, f"{count} {verb}", name, mine, theirs, target=target)
+                bench.rows.append(row)
+
+
+def node_start(bench: Bench) -> None:
+    """Measure a node that starts and stops all its pods, with an agent of its own."""
+    if WARM not in bench.subjects:
+        for what in ("CPU, ADD then DEL", "agent's memory at rest"):
+            bench.without(_NODE, what, WARM, 0.5 if "CPU" in what else 60)
+        return
+    memory: dict[str, list[float]] = {"at start": [], "at rest": [], "peak": []}
+    cpu: dict[str, list[float]] = {GO: [], WARM: []}
+    wall: dict[str, list[float]] = {GO: [], WARM: []}
+    with bench.agent() as agent, bench.networks() as make:
+        pid = agent.subject.agent_pid
+        memory["at start"].append(memory_of(pid)["VmRSS"])
+        crowds = [
+            Crowd(make(subject), PODS, at_once=PODS_AT_ONCE)
+            for subject in (bench.subjects[GO], agent.subject)
+        ]
+        for turn in range(bench.rounds(4, 1)):
+            for crowd in crowds if turn % 2 else crowds[::-1]:
+                attached = crowd.attach()
+                if crowd.name == WARM:
+                    memory["at rest"].append(memory_of(pid)["VmRSS"])
+                detached = crowd.detach()
+                cpu[crowd.name].append(attached.cpu + detached.cpu)
+                wall[crowd.name].append(attached.wall + detached.wall)
+        memory["peak"].append(memory_of(pid)["VmHWM"])
+    for what, values, target in (("CPU", cpu, 0.5), ("time", wall, None)):
+        ratio = spread([a / b for a, b in zip(values[WARM], values[GO], strict=True)])
+        ours, theirs = (spread([1000 * v for v in values[name]]) for name in (WARM, GO))
+        row = Row(_NODE, f"{what}, ADD then DEL", WARM, ours, theirs, ratio, target=target)
+        bench.rows.append(row)
+    for when, values_ in memory.items():
+        limit = 60 if when == "at rest" else None
+        row = Row(_NODE, f"agent's memory {when}", WARM, spread(values_), target=limit, unit="MB")
+        bench.rows.append(row)
