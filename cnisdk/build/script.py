@@ -1,131 +1,102 @@
-"""Make executables that run from the virtual environment they are made in.
+"""Executables for where there is no native launcher: scripts with the launcher in Python.
 
-    python -m cnisdk.build.script PROJECT... -o DIRECTORY
-
-A project is a directory whose pyproject.toml has entry points in the group ``cnisdk.plugins``;
-each becomes one executable of that name.  The entry point is resolved here and now: a call must
-not pay for importlib.metadata.  The executable serves the machine that it was made on, as it
-names this interpreter; what is installed anywhere else needs more than a script.
+They run what is installed beside the interpreter that they name, so they serve the machine that
+they are made on and no other.  Otherwise they do what a native launcher does: ask the agent, and
+make the call themselves when there is none; plugins built together run as one process.
 """
 
-import argparse
 import compileall
-import os
+import hashlib
+import json
 import shlex
-import sys
-import tempfile
-import tomllib
+import subprocess
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from cnisdk.plugin import Plugin
-
-GROUP = "cnisdk.plugins"
+from cnisdk.agent import trailer
+from cnisdk.build.errors import BuildError
+from cnisdk.build.project import Project
 
 # The kernel reads this much of the first line, its end included (BINPRM_BUF_SIZE); binfmt_script(5)
 # also cuts it at white space.  It was 128 before Linux 5.1.
 _SHEBANG_MAX = 127
 
-_PATH = """\
-import sys
-sys.path[:0] = {path!r}
-"""
 _BODY = """\
-from cnisdk.runner import main
-from {module} import {attr}
+import sys
 
-main({attr})
+sys.path[:0] = {path!r}
+from cnisdk.agent.launcher import main
+
+
+def one_call():
+    from cnisdk.build.start import run
+
+    run({plugins!r}, sys.argv[0].rpartition("/")[2], {identity!r})
+
+
+main(__file__, one_call)
+"""
+_DESCRIBE = """\
+import sys
+
+sys.path[:0] = {path!r}
+from cnisdk.build.start import describe
+
+describe({plugins!r})
 """
 
 
-def entry_points(project: Path) -> list[EntryPoint]:
-    """Return the plugins of ``project``, importable or not.
-
-    Raises OSError if there is no pyproject.toml, ValueError if it declares no plugin.
-    """
-    path = project / "pyproject.toml"
-    with path.open("rb") as file:
-        declared = tomllib.load(file).get("project", {}).get("entry-points", {}).get(GROUP, {})
-    if not declared:
-        raise ValueError(f'{path}: no plugin in [project.entry-points."{GROUP}"]')
-    return [EntryPoint(name, value, GROUP) for name, value in declared.items()]
-
-
-def script(point: EntryPoint, interpreter: str, path: Sequence[str | Path] = ()) -> str:
-    """Return the text of the executable for ``point``.
+def script(
+    projects: Sequence[Project], python: str, versions: Sequence[str], warm: int = 0
+) -> bytes:
+    """Return the executable of all plugins of ``projects`` that speak ``versions``.
 
     The interpreter is isolated (``-I``): the environment of a call belongs to the runtime, and no
-    PYTHONPATH of its may decide what is imported.  ``path`` is searched before what is installed.
+    PYTHONPATH of its may decide what is imported.
     """
-    shebang = f"#!{interpreter} -I"
-    if len(shebang) > _SHEBANG_MAX or " " in interpreter:
+    shebang = f"#!{python} -I"
+    if len(shebang) > _SHEBANG_MAX or " " in python:
         # The shell sees a command; Python, from the second line on, a string.
-        shebang = f"#!/bin/sh\n'''exec' {shlex.quote(interpreter)} -I \"$0\" \"$@\"\n' '''"
-    searched = _PATH.format(path=[str(entry) for entry in path]) if path else ""
-    return f"{shebang}\n{searched}{_BODY.format(module=point.module, attr=point.attr)}"
+        shebang = f"#!/bin/sh\n'''exec' {shlex.quote(python)} -I \"$0\" \"$@\"\n' '''"
+    path, plugins = _path(projects), _plugins(projects)
+    identity = hashlib.sha256(repr((python, path, plugins)).encode()).hexdigest()[:32]
+    body = _BODY.format(path=path, plugins=plugins, identity=identity)
+    settings = [("versions", ",".join(versions)), ("payload-id", identity)]
+    settings += [("warm", str(warm))] if warm else []
+    return trailer.append(f"{shebang}\n{body}".encode(), settings)
 
 
-def build(
-    project: Path,
-    directory: Path,
-    interpreter: str = sys.executable,
-    path: Sequence[str | Path] = (),
-) -> list[Path]:
-    """Write the executables of ``project`` into ``directory`` and return their paths.
+def describe(projects: Sequence[Project], python: str) -> dict[str, tuple[str, ...]]:
+    """Import the plugins as a call will, and return the versions of each.
 
-    Each takes the place of an older one at once: a runtime finds the one or the other.  Modules
-    are compiled, so that the first call is as fast as the next.  Raises TypeError for an entry
-    point that is no plugin, and what its import raises.
+    Compiles what they import, so that the first call is as fast as the next.
     """
-    built = []
-    for point in entry_points(project):
-        plugin = point.load()
-        if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
-            raise TypeError(f"{project}: {point.name} = {point.value!r} is no subclass of Plugin")
-        _compile("cnisdk")
-        _compile(point.module.partition(".")[0])
-        built.append(_replace(directory / point.name, script(point, interpreter, path)))
-    return built
-
-
-def _compile(package: str) -> None:
-    """Compile what is not; a tree that cannot be written to stays as it is."""
-    spec = find_spec(package)
-    for location in (spec.submodule_search_locations or ()) if spec else ():
+    code = _DESCRIBE.format(path=_path(projects), plugins=_plugins(projects))
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        problem = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        names = " and ".join(project.name for project in projects)
+        raise BuildError(f"{names} cannot be imported: {problem}")
+    for location in _locations(projects):
         compileall.compile_dir(location, quiet=2)
+    described: dict[str, Any] = json.loads(done.stdout)
+    return {name: tuple(versions) for name, versions in described["versions"].items()}
 
 
-def _replace(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o755)  # noqa: S103 - an executable
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return path
+def _locations(projects: Sequence[Project]) -> list[str]:
+    spec = find_spec("cnisdk")
+    ours = list(spec.submodule_search_locations or ()) if spec else []
+    packages = [p.root / package for p in projects for package in p.packages]
+    return ours + [str(package) for package in packages if package.is_dir()]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Build every project named on the command line; say what was made."""
-    parser = argparse.ArgumentParser(prog="python -m cnisdk.build.script")
-    parser.add_argument("project", nargs="+", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=Path("dist/bin"))
-    options = parser.parse_args(argv)
-    for project in options.project:
-        try:
-            built = build(project, options.output)
-        except (OSError, ValueError, TypeError, ImportError, AttributeError) as err:
-            sys.stderr.write(f"cannot build {project}: {err}\n")
-            return 1
-        sys.stdout.writelines(f"{path}\n" for path in built)
-    return 0
+def _path(projects: Sequence[Project]) -> list[str]:
+    """Return the directories of the projects, and ours, in case nothing of it is installed."""
+    ours = Path(__file__).parents[2]
+    return [*(str(project.root.resolve()) for project in projects), str(ours)]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _plugins(projects: Sequence[Project]) -> dict[str, str]:
+    return {name: value for p in projects for name, value in sorted(p.plugins.items())}

@@ -7,7 +7,13 @@ import click
 # Verb: where its command is, and its line in the help.
 COMMANDS = {
     "add": ("cnisdk.cli.attach:add", "Attach a container to a network and print the result."),
+    "agent": ("cnisdk.cli.agent:agent", "Serve installed plugins from one resident process."),
+    "build": ("cnisdk.cli.build:build", "Make executables of plugin projects."),
     "check": ("cnisdk.cli.attach:check", "Check that an attachment is as ADD made it."),
+    "conformance": (
+        "cnisdk.cli.conformance:conformance",
+        "Hold any plugin to the specification.",
+    ),
     "del": ("cnisdk.cli.attach:delete", "Detach a container from a network."),
     "gc": ("cnisdk.cli.network:gc", "Release what a network holds for containers now gone."),
     "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),
