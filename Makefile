@@ -22,7 +22,8 @@ test: $(VENV)/ready-to-test ## run every test, linters too, in namespaces of the
 	@$(BIN)/python -m pytest -n auto
 
 build: $(VENV)/ready-to-run ## make the plugins' executables: dist/bin
-	@$(BIN)/python -I -m cnisdk.build.script $(PROJECTS) -o dist/bin
+	@$(BIN)/cnisdk build $(PROJECTS) -o dist/bin \
+	  --unpack-dir /run/cnisdk/payload --unpack-dir /var/lib/cnisdk/payload
 
 lint: $(VENV)/ready-to-test ## check form, types and layers
 	@$(BIN)/ruff format --check .
@@ -59,7 +60,7 @@ $(VENV)/ready-to-test: $(VENV)/ready-to-run
 	$(call INSTALL,the tools that test,--editable '.[test$(comma)lint]')
 
 $(VENV)/ready-to-run: $(BIN)/python $(MANIFESTS)
-	$(call INSTALL,cnisdk and its plugins,--editable . $(EDITABLE))
+	$(call INSTALL,cnisdk and its plugins,--editable '.[build]' $(EDITABLE))
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
