@@ -1,0 +1,103 @@
+"""One launcher's connection: what has come through it, and who is at the other end."""
+
+import os
+import select
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from cnisdk.agent import protocol
+from cnisdk.agent.protocol import Descriptor, ProtocolError, Request
+
+if TYPE_CHECKING:
+    from cnisdk.agent.served import ServedCall
+
+READ_TIMEOUT = 1.0
+"""Seconds in which a whole request has to come."""
+
+LARGE = 16 << 10
+"""Bytes of a request; as a rule it is a tenth of that."""
+
+_MOMENT = 0.005  # seconds
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+_OVERFLOW_UID = 65534  # whoever our user namespace does not know
+
+
+class Connection:
+    """A socket, the descriptors that came through it, and the call that they became."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(_MOMENT)
+        self.sock = sock
+        self.fd = sock.fileno()
+        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        self.pid, self.uid, _ = _CREDENTIALS.unpack(data)
+        self.deadline = time.monotonic() + READ_TIMEOUT
+        self.size = 0
+        """Bytes of the request so far."""
+        self.call: ServedCall | None = None
+        self.gone = False
+        self._decoder = protocol.Decoder()
+        self._fds: list[int] = []
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the peer is root or who we are; the kernel says so, not the peer."""
+        return self.uid in (0, os.geteuid()) and self.uid != _OVERFLOW_UID
+
+    def read(self) -> Request | None:
+        """Take what has come; return the request once it is whole.
+
+        Waits a moment the first time, since its sender is just at it, and never again.  Raises
+        ProtocolError for anything that no launcher sends.
+        """
+        request = self._receive()
+        self.sock.setblocking(False)
+        return request or self._receive()  # as a rule the header first, then all the rest
+
+    def _receive(self) -> Request | None:
+        try:
+            data, fds = protocol.recv_fds(self.sock, self._decoder.wanted)
+        except (BlockingIOError, TimeoutError):
+            return None
+        except ConnectionResetError:
+            data, fds = b"", []
+        self._fds += fds
+        if len(self._fds) > protocol.MAX_DESCRIPTORS:
+            raise ProtocolError("too many descriptors")
+        if not data:
+            raise ProtocolError("hung up before its request was whole")
+        self.size += len(data)
+        return self._decoder.feed(data)
+
+    def descriptors(self, request: Request) -> dict[Descriptor, int]:
+        """Return what came with ``request`` by its meaning; the caller owns it from now on."""
+        matched = protocol.match_fds(request.descriptors, self._fds)
+        self._fds = []
+        return matched
+
+    def answer(self, data: bytes) -> None:
+        """Send a few bytes; a launcher that is gone gets none."""
+        try:
+            self.sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except OSError:
+            self.gone = True
+
+    def hung_up(self) -> bool:
+        """Say whether the caller has gone; may be asked while another thread closes this."""
+        poll = select.poll()
+        try:
+            poll.register(self.sock, 0)
+            return bool(poll.poll(0))
+        except (OSError, ValueError):
+            return False  # closed, so the call is over
+
+    def close(self) -> None:
+        """Give back the socket and every descriptor that came through it."""
+        self.sock.close()
+        if self.call is not None:
+            self.call.close()
+        fds, self._fds = self._fds, []
+        for fd in fds:
+            os.close(fd)

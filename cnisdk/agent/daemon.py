@@ -1,0 +1,387 @@
+"""The agent: one process that runs the hooks of every installed plugin.
+
+A thread of the `Pool` accepts a connection, reads the request, which as a rule is there already,
+and runs the hook.  The main thread, `Agent.serve`, never runs one: it reads the requests that
+come slowly, until their deadline, and watches for callers that go away.  So a slow, silent or
+hostile client costs one of a bounded number of sockets, and nothing else.
+
+A call is accepted ('A') when it begins, or is parked behind another one for the same attachment,
+and not before: a launcher that loses patience with a busy agent can still do without.  From the
+request on the kernel reports a hang-up, which cancels the hook's token: the hook stops at its
+next kernel call and is undone, and only then does a call for the same attachment begin.
+"""
+
+import os
+import select
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from cnisdk.agent import journal, protocol
+from cnisdk.agent.connection import LARGE, Connection
+from cnisdk.agent.deletes import QueuedDeletes
+from cnisdk.agent.exclusive import Exclusive
+from cnisdk.agent.metrics import Metrics
+from cnisdk.agent.pool import Job, Pool, SpentThread
+from cnisdk.agent.protocol import ProtocolError, Reason, Request
+from cnisdk.agent.queue import Queue
+from cnisdk.agent.refusals import Refusals
+from cnisdk.agent.served import Plugins, ServedCall
+
+if sys.platform == "linux":
+    import resource
+
+    from cnisdk.net.netns import NetNS
+
+MAX_READING = 256
+"""Connections whose request is not whole; one more drops the one that has waited longest."""
+
+MAX_CONNECTIONS = 2048
+MAX_LARGE = 32
+"""Connections with a request of more than `LARGE` bytes."""
+
+FDS_PER_CONNECTION: Final = 12
+"""A socket, what comes through it, and what a hook opens."""
+
+STOP_TIMEOUT = 20.0
+"""Seconds that running hooks get to end when the agent stops."""
+UNDO_TIMEOUT = 5.0
+"""Seconds that they get after that to undo what they did."""
+IDLE_TIMEOUT = 30.0
+"""Seconds to wait for a moment without a call, before new ones wait in the backlog."""
+
+STUCK = 10.0
+"""Seconds without a turn of the loop after which the agent is stuck."""
+STARVED = 60.0
+"""Seconds in which hooks hold all threads, so that no call begins."""
+
+_GLANCE = 1.0  # seconds between two looks at the queue of DELs
+_PAUSE = 0.1  # seconds to wait when descriptors have run out
+_LOOK = 0.1  # seconds between two looks at requests that come slowly
+
+
+class Agent:
+    """Serves ``plugins`` to the launchers that connect to ``listener``.
+
+    ``on_leak`` is called when hooks have leaked so many descriptors that this process had better
+    be replaced, ``on_turn`` at every turn of the loop, at least once a second.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        plugins: Plugins,
+        *,
+        queue: Queue | None = None,
+        on_leak: Callable[[], object] = lambda: None,
+        on_turn: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.plugins = plugins
+        self.metrics = Metrics()
+        self.ready = False
+        self.stopping = ""
+        self.when_idle = False
+        self._on_leak = on_leak
+        self._on_turn = on_turn
+        self._refusals = Refusals(self.metrics)
+        self._home = NetNS.current()
+        self._exclusive: Exclusive[Job] = Exclusive()
+        self._deletes = QueuedDeletes(queue or Queue(), plugins, self._exclusive)
+        self._deletes.resume_with(self._resume)
+        self._connections: dict[int, Connection] = {}
+        self._reading: dict[int, Connection] = {}
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._max_fd = limit // 2
+        self._max_connections = min(MAX_CONNECTIONS, limit // 2 // FDS_PER_CONNECTION)
+        self._turned = self._glanced = time.monotonic()
+        self._resume_accepting_at = 0.0
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll = select.epoll()
+        self._epoll.register(self._bell, select.EPOLLIN)
+        self._listener = listener
+        listener.setblocking(False)
+        self._pool = Pool(listener, self._serve, self._pause)
+
+    def stop(self, why: str, *, when_idle: bool = False) -> None:
+        """End `serve` when the running hooks have ended; may be called anywhere.
+
+        With ``when_idle`` at the first moment without a call, and the listening socket stays
+        open for another process.
+        """
+        if not self.stopping or (self.when_idle and not when_idle):
+            self.stopping, self.when_idle = why, when_idle
+        self._ring()
+
+    def serve(self, on_ready: Callable[[], object] = lambda: None) -> None:
+        """Do what is queued, then serve until `stop`; hooks are done then, or given up."""
+        self._deletes.drain(going_on=self._still_draining)
+        self._pool.listen(on=True)
+        self.ready = True
+        on_ready()
+        while not self.stopping:
+            self._turn(_GLANCE)
+        if self.when_idle:
+            self._serve_until_idle()
+        if not self.when_idle:
+            self._finish()
+        self.ready = False
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the agent from serving, so that it had better be killed; ``""`` if nothing."""
+        late = time.monotonic() - self._turned
+        if late > STUCK:
+            return f"the loop has not turned for {late:.0f} s"
+        held = self._pool.held_for()
+        if held > STARVED:
+            return f"hooks have held all threads for {held:.0f} s"
+        return ""
+
+    def gauges(self) -> dict[str, float]:
+        """Return what can be measured now, for `Metrics.text`."""
+        return {
+            "ready": int(self.ready),
+            "connections": len(self._connections),
+            "busy_attachments": len(self._exclusive),
+            "parked_calls": self._exclusive.parked,
+            "busy_threads": self._pool.busy,
+            "waiting_jobs": self._pool.waiting,
+        }
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    def _turn(self, patience: float) -> None:
+        if self._reading:
+            patience = min(patience, _LOOK)
+        for fd, _ in self._epoll.poll(patience):
+            try:
+                self._handle(fd)
+            except Exception:  # noqa: BLE001 - no client may end the loop
+                journal.write("error", "internal error", traceback=traceback.format_exc())
+                if (connection := self._reading.get(fd)) is not None:
+                    self._refuse(connection, Reason.MALFORMED)
+        now = self._turned = time.monotonic()
+        if self._reading:
+            self._drop_slow(now)
+        if self._resume_accepting_at and now > self._resume_accepting_at:
+            self._resume_accepting_at = 0.0
+            self._pool.listen(on=not self.stopping)
+        if now - self._glanced > _GLANCE:
+            self._glanced = now
+            if self._deletes.pending():
+                self._pool.submit(self._deletes.drain)
+        self._on_turn()
+
+    def _handle(self, fd: int) -> None:
+        if fd == self._bell:
+            os.eventfd_read(fd)
+        elif (connection := self._reading.get(fd)) is not None:
+            if (call := self._read(connection)) is not None:
+                self._pool.submit(partial(self._begin, connection, call))
+        elif (connection := self._connections.get(fd)) is not None and connection.hung_up():
+            # Asked again: the event may be of a socket that had the same number a moment ago.
+            connection.gone = True
+            if (its := connection.call) is not None:
+                about = journal.about(its.call, its.network)
+                journal.write("info", "the caller has gone", plugin=its.name, **about)
+                its.token.cancel("the caller has gone")
+
+    def _drop_slow(self, now: float) -> None:
+        for connection in list(self._reading.values()):
+            if connection.deadline <= now:
+                self._drop(connection, "sent no whole request in time", Reason.BUSY)
+            elif len(self._reading) > MAX_READING:
+                self._drop(connection, "one of too many silent connections", Reason.BUSY)
+            else:
+                return
+
+    def _read(self, connection: Connection) -> ServedCall | None:
+        """Take what has come of a request; return the call once it is whole."""
+        try:
+            request = connection.read()
+            if connection.size > LARGE:
+                self._check_room_for_large()
+            if request is None:
+                return None
+            name = self._plugin_name(request)
+            fds = connection.descriptors(request)
+        except ProtocolError as err:
+            self._drop(connection, str(err), err.reason)
+            return None
+        call = connection.call = ServedCall(self.plugins, name, request, fds)
+        # From now on a hang-up is reported, for which no event need be asked.
+        if self._reading.pop(connection.fd, None) is None:
+            self._epoll.register(connection.fd, select.EPOLLET)
+        else:
+            self._epoll.modify(connection.fd, select.EPOLLET)
+        return call
+
+    def _plugin_name(self, request: Request) -> str:
+        name = os.path.basename(request.argv[0]) if request.argv else ""
+        if name not in self.plugins:
+            raise ProtocolError(f"asks for plugin {name!r}", Reason.UNKNOWN_PLUGIN)
+        return name
+
+    def _check_room_for_large(self) -> None:
+        if sum(other.size > LARGE for other in list(self._connections.values())) > MAX_LARGE:
+            raise ProtocolError("one of too many large requests", Reason.BUSY)
+
+    def _drop(self, connection: Connection, why: str, reason: Reason) -> None:
+        self._refusals.log(connection, why)
+        self._refuse(connection, reason)
+
+    def _refuse(self, connection: Connection, reason: Reason) -> None:
+        self._refusals.count(reason)
+        connection.answer(protocol.encode_refusal(reason))
+        self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        self._reading.pop(connection.fd, None)
+        self._connections.pop(connection.fd, None)
+        connection.close()  # which takes it out of the epoll set
+        if self.stopping:
+            self._ring()
+
+    def _ring(self) -> None:
+        os.eventfd_write(self._bell, 1)
+
+    # -- beginning and end --------------------------------------------------------------------
+
+    def _still_draining(self) -> bool:
+        self._turned = time.monotonic()
+        self._on_turn()
+        return not self.stopping
+
+    def _serve_until_idle(self) -> None:
+        """Serve on until no call is there; after a while without accepting new ones."""
+        deadline = time.monotonic() + IDLE_TIMEOUT
+        accepting = True
+        while self._connections and self.when_idle:
+            if accepting and time.monotonic() > deadline:
+                accepting = False
+                self._pool.listen(on=False)
+                deadline += STOP_TIMEOUT
+            elif not accepting and time.monotonic() > deadline:
+                self._cancel_all()
+                return
+            self._turn(0.2)
+
+    def _finish(self) -> None:
+        self._pool.listen(on=False)
+        self._listener.close()  # launchers that wait in its backlog do without us, at once
+        for connection in list(self._reading.values()):
+            self._refuse(connection, Reason.DRAINING)
+        self._wait_for_hooks(STOP_TIMEOUT)
+        self._cancel_all()
+
+    def _cancel_all(self) -> None:
+        for connection in list(self._connections.values()):
+            if connection.call is not None:
+                connection.call.token.cancel("the agent stops")
+        self._wait_for_hooks(UNDO_TIMEOUT)
+
+    def _wait_for_hooks(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._connections and time.monotonic() < deadline:
+            self._turn(0.2)
+
+    # -- in a thread of the pool --------------------------------------------------------------
+
+    def _serve(self, sock: socket.socket) -> None:
+        """Serve a new connection, unless its request is still on its way."""
+        connection = Connection(sock)
+        self._connections[connection.fd] = connection
+        if connection.fd > self._max_fd:
+            self._on_leak()
+        if not connection.is_trusted:
+            self._drop(connection, f"has uid {connection.uid}", Reason.FORBIDDEN)
+        elif len(self._connections) > self._max_connections:
+            self._drop(connection, "one of too many connections", Reason.BUSY)
+        elif (call := self._read(connection)) is not None:
+            self._begin(connection, call)
+        elif connection.fd in self._connections:
+            self._reading[connection.fd] = connection
+            self._epoll.register(connection.fd, select.EPOLLIN)
+            self._ring()  # for its deadline
+
+    def _pause(self, err: OSError) -> None:
+        """Leave connections in the backlog until there may be descriptors again."""
+        if self.stopping:
+            return  # the socket is closed
+        journal.write("error", "cannot accept connections", error=str(err))
+        self._resume_accepting_at = time.monotonic() + _PAUSE
+        self._pool.listen(on=False)
+        self._ring()
+
+    def _begin(self, connection: Connection, call: ServedCall) -> None:
+        """Accept the call; run it unless another for the same attachment is under way."""
+        job = partial(self._run, connection, call)
+        try:
+            call.prepare()
+            connection.answer(protocol.ACCEPTED)
+            if protocol.withdrawn(connection.sock):
+                self._refuse(connection, Reason.WITHDRAWN)
+            elif call.key is None or self._exclusive.acquire(call.key, job):
+                job()
+                return
+        except ProtocolError as err:
+            self._drop(connection, str(err), err.reason)
+        except BaseException:
+            self._forget(connection)  # to its launcher the agent has died
+            raise
+        self._go_home()
+
+    def _run(self, connection: Connection, call: ServedCall) -> None:
+        """Run a call that has the key of its attachment, and answer."""
+        status = 1
+        entered = False
+        began = time.monotonic()
+        self.metrics.began()
+        try:
+            if not connection.gone:
+                call.enter()  # again if it was parked: this may be another thread
+                entered = True
+                if call.call.command == "ADD" and self._deletes.pending():
+                    self._deletes.overtake(call.call, call.key)
+                status = call.run()
+        finally:
+            # In this order: the runtime's next call for the attachment finds the key free, and
+            # the launcher's exit is no hang-up any more.
+            if call.key is not None and (waiting := self._exclusive.release(call.key)) is not None:
+                self._resume(waiting)
+            self._connections.pop(connection.fd, None)
+            connection.answer(protocol.encode_status(status))
+            strayed = entered and not call.kept_thread()
+            self._forget(connection)
+            self._report(connection, call, status, time.monotonic() - began)
+        if strayed:
+            raise SpentThread(f"a hook of {call.name} left the host's network namespace")
+        self._go_home()
+
+    def _go_home(self) -> None:
+        """Bring the thread back, so that it keeps no caller's namespace alive while it waits."""
+        try:
+            self._home.move_thread()
+        except OSError as err:
+            raise SpentThread(f"cannot return to the agent's network namespace: {err}") from err
+
+    def _resume(self, job: Job) -> None:
+        self._pool.submit(job)
+
+    def _report(
+        self, connection: Connection, call: ServedCall, status: int, seconds: float
+    ) -> None:
+        outcome = "abandoned" if connection.gone else "failed" if status else "ok"
+        self.metrics.ended(call.name, call.call.command, outcome, seconds)
+        journal.write(
+            "warning" if status else "info",
+            f"call {outcome}",
+            plugin=call.name,
+            status=status,
+            milliseconds=round(seconds * 1000, 3),
+            **journal.about(call.call, call.network),
+        )

@@ -1,0 +1,130 @@
+"""DELs that launchers kept for us (`cnisdk.agent.queue`), done before anything that follows them.
+
+They are done in the agent's own network namespace, since that of their callers is gone, and like
+any other call one at a time for each attachment.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Hashable
+
+from cnisdk.agent import journal
+from cnisdk.agent.exclusive import Exclusive
+from cnisdk.agent.pool import Job
+from cnisdk.agent.queue import Entry, Queue, QueuedCall, QueueError, attachment_hash
+from cnisdk.agent.served import Plugins, network_name
+from cnisdk.call import Call
+from cnisdk.errors import CNIError
+from cnisdk.runner import Run, run_call
+
+
+class QueuedDeletes:
+    """Does what waits in a queue; safe to use from every thread."""
+
+    def __init__(self, queue: Queue, plugins: Plugins, exclusive: Exclusive[Job]) -> None:
+        self._queue = queue
+        self._plugins = plugins
+        self._exclusive = exclusive
+        self._draining = threading.Lock()
+        self._resume: Callable[[Job], object] = lambda job: job()
+
+    def resume_with(self, resume: Callable[[Job], object]) -> None:
+        """Have ``resume`` run the jobs that waited for an attachment of ours."""
+        self._resume = resume
+
+    def pending(self) -> bool:
+        """Say whether there may be something to do; one stat(2)."""
+        return self._queue.changed()
+
+    def drain(self, *, going_on: Callable[[], bool] = lambda: True) -> None:
+        """Do everything that waits, for as long as ``going_on``; one that fails stays."""
+        with self._draining:
+            for entry in self._entries(""):
+                if not going_on():
+                    return
+                self._do(entry, None)
+
+    def overtake(self, call: Call, held: Hashable) -> None:
+        """Do what waits for the attachment of ``call``, an ADD that has taken its key ``held``.
+
+        What fails is given up: done after this ADD, it would undo that one.
+        """
+        with self._draining:
+            for entry in self._entries(attachment_hash(call.container_id, call.ifname)):
+                self._do(entry, held)
+
+    def _entries(self, attachment: str) -> list[Entry]:
+        try:
+            return self._queue.entries(attachment)
+        except (QueueError, OSError) as err:
+            journal.write("error", "the queue of DELs cannot be read", error=str(err))
+            return []
+
+    def _do(self, entry: Entry, held: Hashable) -> None:
+        """Do one now, or as soon as its attachment is free; ``held`` is by an ADD that follows."""
+        queued = self._load(entry)
+        if queued is None:
+            return
+        name = os.path.basename(queued.argv[0]) if queued.argv else ""
+        if name not in self._plugins:
+            journal.write("warning", "a queued DEL is for no plugin of ours", plugin=name)
+            return
+        call = Call.from_environ(queued.environ, served=self._delegate)
+        network = network_name(queued.stdin)
+        key = (name, network, call.container_id, call.ifname)
+
+        def job() -> None:
+            try:
+                # An ADD may have overtaken it while it was parked.
+                if self._load(entry) is not None:
+                    done = self._run(queued, name, call, network)
+                    if done or held is not None:
+                        entry.remove()
+            except FileNotFoundError:
+                return
+            finally:
+                if key != held and (waiting := self._exclusive.release(key)) is not None:
+                    self._resume(waiting)
+
+        if key == held or self._exclusive.acquire(key, job):
+            job()
+
+    def _run(self, queued: QueuedCall, name: str, call: Call, network: str) -> bool:
+        said: list[bytes] = []
+        status = run_call(self._plugins[name], call, queued.stdin, said.append)
+        journal.write(
+            "info" if status == 0 else "error",
+            "queued DEL done" if status == 0 else "queued DEL failed",
+            plugin=name,
+            answer=b"".join(said).decode("utf-8", "replace"),
+            **journal.about(call, network),
+        )
+        return status == 0
+
+    @staticmethod
+    def _load(entry: Entry) -> QueuedCall | None:
+        """Return the call; None if it is done already, or cannot be read and is set aside."""
+        try:
+            return entry.load()
+        except FileNotFoundError:
+            return None
+        except (QueueError, OSError) as err:
+            try:
+                path = entry.set_aside()
+            except OSError as failed:
+                journal.write("error", "unreadable DEL stays", path=entry.path, error=str(failed))
+            else:
+                journal.write("error", "unreadable DEL set aside", path=path, error=str(err))
+            return None
+
+    def _delegate(self, plugin: str, call: Call) -> bytes | None:
+        """As in a served call; a launcher that is executed now would queue another DEL."""
+        served = self._plugins.get(plugin)
+        if served is None or served.needs_process:
+            return None
+        answer: list[bytes] = []
+        try:
+            Run(served, call).serve(call.stdin, answer.append)
+        except CNIError as err:
+            raise CNIError.of(err.code, err.msg, err.details) from err
+        return b"".join(answer)

@@ -1,0 +1,94 @@
+"""The agent's socket: made where nobody else can put one, or taken from who started us."""
+
+import errno
+import os
+import socket
+import stat
+import sys
+from contextlib import suppress
+from typing import NamedTuple
+
+from cnisdk.agent import systemd
+
+if sys.platform == "linux":
+    import fcntl
+
+BACKLOG = 1024
+
+_LOCK_VARIABLE = "CNISDK_AGENT_LOCK_FD"
+_FIRST_LOCK_FD = 10  # out of the way of the descriptors that are passed by number
+
+
+class UnsafeDirectoryError(Exception):
+    """Others could put a socket of theirs in the place of ours."""
+
+
+class Listener(NamedTuple):
+    """A listening socket, and the lock that keeps another agent away from its path."""
+
+    sock: socket.socket
+    lock_fd: int = -1
+    """Locked for as long as this process lives; -1 where a service manager has the socket."""
+
+    def pass_on(self) -> None:
+        """Leave both to the program that this process is about to execute."""
+        if self.lock_fd >= 0:
+            os.set_inheritable(self.lock_fd, True)
+            os.environ[_LOCK_VARIABLE] = str(self.lock_fd)
+        systemd.pass_listener(self.sock)
+
+
+def open_listener(path: str) -> Listener:
+    """Return a listening socket at ``path``, or the one that was passed to this process.
+
+    The directory is made with mode 0700, or has to have it already and belong to us.  Where an
+    agent lives that serves ``path``, or still undoes what it did: OSError(EADDRINUSE).
+    """
+    lock = os.environ.pop(_LOCK_VARIABLE, "")
+    passed = systemd.listener()
+    if passed is not None:
+        lock_fd = int(lock) if lock else -1
+        if lock:
+            os.set_inheritable(lock_fd, False)
+        return Listener(passed, lock_fd)
+    _make_directory(os.path.dirname(os.path.abspath(path)))
+    lock_fd = _lock(f"{path}.lock", path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # of an agent that died: we have its lock
+        sock.bind(path)
+        os.chmod(path, 0o600)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        os.close(lock_fd)
+        raise
+    return Listener(sock, lock_fd)
+
+
+def _make_directory(directory: str) -> None:
+    os.makedirs(os.path.dirname(directory), mode=0o755, exist_ok=True)
+    with suppress(FileExistsError):  # looked at below, like one we just made
+        os.mkdir(directory, 0o700)
+    status = os.lstat(directory)
+    if not stat.S_ISDIR(status.st_mode):
+        raise UnsafeDirectoryError(f"{directory} is no directory")
+    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise UnsafeDirectoryError(
+            f"{directory} belongs to uid {status.st_uid} with mode "
+            f"{stat.S_IMODE(status.st_mode):04o}; it has to be ours, and 0700"
+        )
+
+
+def _lock(lock_path: str, path: str) -> int:
+    """Lock the file until this process ends; whoever is killed leaves it unlocked."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(lock_path, flags, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_LOCK_FD)
+    except BlockingIOError as err:
+        raise OSError(errno.EADDRINUSE, "an agent has this socket already", path) from err
+    finally:
+        os.close(fd)  # the lock belongs to the open file, which the duplicate keeps
