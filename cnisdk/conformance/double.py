@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnisdk.conformance.execution import TIMEOUT, Running
+
 NAME = "conformance-ipam"
 WITNESS = "conformance-ipam was here"
 """What it says on stderr."""
@@ -94,11 +96,12 @@ class Hold:
         os.mkfifo(self._go)
         self._arrived = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
-    def wait(self, timeout: float) -> bool:
-        """Wait until the double has been called; say whether it has."""
+    def wait(self, caller: Running) -> bool:
+        """Wait until the double has been called, or its caller ended; say whether it was."""
         poll = select.poll()
         poll.register(self._arrived, select.POLLIN)
-        return bool(poll.poll(timeout * 1000))
+        poll.register(caller, select.POLLIN)
+        return any(fd == self._arrived for fd, _ in poll.poll(TIMEOUT * 1000))
 
     def close(self) -> None:
         """Let it go on, if it still lives."""
@@ -137,7 +140,7 @@ class Double:
         offer = Offer(
             address=f"10.77.{number >> 8}.{number & 255}/16",
             gateway="10.77.0.1",
-            route="10.99.0.0/16",
+            route=f"10.{128 + number % 100}.0.0/16",
             nameserver="10.77.0.1",
         )
         self._answer("ADD", container_id, ifname).write_text(json.dumps(offer.result(version)))

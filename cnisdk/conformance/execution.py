@@ -173,6 +173,10 @@ class Running:
             os.close(self._in)
             self._in = CLOSED
 
+    def fileno(self) -> int:
+        """Return what becomes readable when the plugin has ended."""
+        return self._pidfd
+
     def kill(self) -> None:
         """Kill the plugin, and whatever it started in its process group."""
         with contextlib.suppress(ProcessLookupError):

@@ -180,6 +180,7 @@ class World:
                 "CNI_CONTAINERID": attachment.container.id,
                 "CNI_NETNS": attachment.container.path,
                 "CNI_IFNAME": attachment.ifname,
+                "CNI_ARGS": "",
                 **attachment.environ,
             }
         environ |= changes or {}

@@ -6,8 +6,14 @@ from collections.abc import Callable
 
 from cnisdk.conformance import result as results
 from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect
-from cnisdk.conformance.checks.common import host_end, refused, specimen, succeeded
-from cnisdk.conformance.execution import Execution
+from cnisdk.conformance.checks.common import (
+    checked,
+    host_end,
+    needs_check,
+    refused,
+    specimen,
+    succeeded,
+)
 from cnisdk.conformance.host import tool
 from cnisdk.conformance.world import Attachment, World
 
@@ -25,12 +31,6 @@ _UNREACHABLE = (
     "The plugin should return an error if it is aware of a condition where the container is "
     "generally unreachable."
 )
-
-
-def checked(world: World) -> Execution:
-    """Return a CHECK right after ADD."""
-    attachment = specimen(world).attachment
-    return world.once("CHECK", lambda: world.check(attachment))
 
 
 @check(
@@ -72,6 +72,7 @@ def prints_nothing(world: World) -> None:
 )
 def without_ipam(world: World) -> None:
     """CHECK right after ADD passes where no IPAM plugin is configured and ADD works so too."""
+    needs_check(world)
     attachment = world.attached(world.config(ipam=None))
     succeeded(world.check(attachment), "CHECK right after ADD, without $.ipam")
 
@@ -82,8 +83,7 @@ def _notices(
     config: dict[str, object] | None = None,
 ) -> None:
     """Expect CHECK to fail after ``tamper``, which says what it did."""
-    if not checked(world).ok:
-        raise Inapplicable("CHECK fails anyway, see check/after-add")
+    needs_check(world)
     attachment = world.attached(config)
     done = tamper(attachment)
     refused(world.check(attachment), f"CHECK after {done}")
@@ -215,8 +215,7 @@ def master_removed(world: World) -> None:
 )
 def firewall_removed(world: World) -> None:
     """CHECK after the rules that ADD made were flushed: an error."""
-    if not checked(world).ok:
-        raise Inapplicable("CHECK fails anyway, see check/after-add")
+    needs_check(world)
     with world.fresh() as fresh:
         attachment = fresh.attached(fresh.config(**fresh.masquerading()))
         if not fresh.look(rules=True)[0].rules:
@@ -240,8 +239,7 @@ def firewall_removed(world: World) -> None:
 )
 def prev_result_consulted(world: World) -> None:
     """CHECK with a prevResult that has another address than the container: an error."""
-    if not checked(world).ok:
-        raise Inapplicable("CHECK fails anyway, see check/after-add")
+    needs_check(world)
     attachment = specimen(world).attachment
     prev = copy.deepcopy(attachment.result)
     if not prev.get("ips"):
@@ -262,8 +260,7 @@ def prev_result_consulted(world: World) -> None:
 )
 def later_changes(world: World) -> None:
     """CHECK after a later plugin has added an address and a route: it passes."""
-    if not checked(world).ok:
-        raise Inapplicable("CHECK fails anyway, see check/after-add")
+    needs_check(world)
     attachment = world.attached()
     name = attachment.ifname
     world.ip(

@@ -62,6 +62,74 @@ def specimen(world: World) -> Specimen:
     return world.once("specimen", make)
 
 
+def working(world: World) -> Specimen:
+    """Return `specimen`; `Inapplicable` too if its interface is not there, or down."""
+    found = specimen(world)
+    if world.subject.kind is not Kind.IPAM:
+        link = found.inside.links.get(found.attachment.ifname)
+        if link is None or "UP" not in link["flags"]:
+            raise Inapplicable("no interface that is up, see add/interface-exists, -up")
+    return found
+
+
+def checked(world: World) -> Execution:
+    """Return a CHECK right after ADD."""
+    attachment = working(world).attachment
+    return world.once("CHECK", lambda: world.check(attachment))
+
+
+def needs_check(world: World) -> None:
+    """Raise `Inapplicable` if CHECK does not pass right after ADD."""
+    if not checked(world).ok:
+        raise Inapplicable("CHECK fails anyway, see check/after-add")
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """An attachment after its DEL."""
+
+    attachment: Attachment
+    done: Execution
+    left: list[str]
+
+
+def deleted(world: World) -> Deleted:
+    """Return an attachment that was deleted as it should be, with all parameters."""
+
+    def make() -> Deleted:
+        world.warm()
+        keys = world.masquerading()
+        container = world.host.container()
+        attachment = world.prepare(world.config(**keys), container=container)
+        before = world.look(container, rules=bool(keys))
+        if not world.add(attachment).ok:
+            raise Inapplicable("the ADD before it failed, see add/succeeds")
+        done = world.delete(attachment)
+        left: list[str] = []
+        if not is_ipam(world):
+            left = world.left(before, container, rules=bool(keys)) + world.files_of(container)
+        return Deleted(attachment, done, left)
+
+    return world.once("deleted", make)
+
+
+def needs_delete(world: World) -> None:
+    """Raise `Inapplicable` if DEL does not work where nothing is the matter."""
+    if not deleted(world).done.ok:
+        raise Inapplicable("DEL fails anyway, see delete/succeeds")
+
+
+def never_added(world: World) -> Execution:
+    """Return a DEL of a container that nobody added."""
+    return world.once("never added", lambda: world.delete(world.prepare(), prev=False))
+
+
+def needs_delete_of_nothing(world: World) -> None:
+    """Raise `Inapplicable` if DEL fails where there is nothing to delete."""
+    if not never_added(world).ok:
+        raise Inapplicable("DEL fails where there is nothing, see delete/never-added")
+
+
 def expect_added(done: Execution | None) -> None:
     """Raise `Inapplicable` if an ADD did not give a result."""
     if done is None or not done.ok or not done.object():
@@ -74,20 +142,23 @@ def needs_interfaces(world: World) -> None:
         raise Inapplicable(f"results of {world.version} list no interfaces")
 
 
-def error_of(done: Execution, what: str) -> dict[str, Any]:
+def error_of(done: Execution, what: str, *, told: bool = False) -> dict[str, Any]:
     """Return the error object of a call that had to fail.
 
-    Whether there is one at all, and whether it is well formed, is for ``errors/`` to tell.
+    Whether there is one at all, and whether it is well formed, is for ``errors/`` to tell, and
+    with ``told`` the exit status too.
     """
-    refused(done, what)
+    refused(done, what, told=told)
     error = done.object()
     if type(error.get("code")) is not int:
         raise Inapplicable("no error object to read, see errors/object")
     return error
 
 
-def refused(done: Execution, what: str) -> None:
+def refused(done: Execution, what: str, *, told: bool = False) -> None:
     """Expect that a call failed."""
+    if told and done.ok and "code" in done.object():
+        raise Inapplicable("an error object, and exit status 0: see errors/exit-status")
     expect(not done.timed_out, f"{what}: no answer within {done.seconds:.0f} s")
     expect(not done.ok, f"{what}: exit status 0")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cnisdk.conformance import result as results
 from cnisdk.conformance.check import Inapplicable, Level, check, expect_none
-from cnisdk.conformance.checks.common import specimen
+from cnisdk.conformance.checks.common import needs_delete, working
 from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.world import Attachment, World
 
@@ -28,7 +28,7 @@ class Crowd:
 
 def _crowd(world: World) -> Crowd:
     def make() -> Crowd:
-        specimen(world)  # or nothing works at all
+        working(world)  # or nothing works at all
         with world.fresh() as fresh:
             attachments = [fresh.prepare() for _ in range(CONTAINERS)]
             running = [
@@ -72,6 +72,7 @@ def delete(world: World) -> None:
     crowd = _crowd(world)
     if not all(a.added and a.added.ok for a in crowd.attachments):
         raise Inapplicable("not all ADDs succeeded, see concurrency/add")
+    needs_delete(world)
     expect_none(
         [f"{d.ending()}: {d.object().get('msg')}" for d in crowd.deleted if not d.ok],
     )

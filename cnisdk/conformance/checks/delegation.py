@@ -266,6 +266,8 @@ def _failed(world: World) -> Attachment:
         attachment = world.prepare(world.delegating())
         with world.double.failing("ADD", attachment.container.id, attachment.ifname):
             world.add(attachment)
+        if not world.double.calls("ADD", attachment.container.id):
+            raise Inapplicable("ADD does not call it, see delegation/add")
         return attachment
 
     return world.once("delegated ADD failed", make)
@@ -311,6 +313,7 @@ def add_error_undone(world: World) -> None:
 )
 def missing(world: World) -> None:
     """ADD with an IPAM plugin that does not exist: an error that names it."""
+    _call(world)  # or ADD does not call it at all
     config = world.delegating()
     config["ipam"] = {**config["ipam"], "type": "conformance-none"}
     done = world.add(world.prepare(config))

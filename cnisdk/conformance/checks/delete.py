@@ -12,9 +12,15 @@ from cnisdk.conformance.check import (
     expect_none,
 )
 from cnisdk.conformance.checks.add import two_interfaces
-from cnisdk.conformance.checks.common import is_ipam, succeeded
+from cnisdk.conformance.checks.common import (
+    deleted,
+    is_ipam,
+    needs_delete_of_nothing,
+    never_added,
+    succeeded,
+)
 from cnisdk.conformance.execution import Execution
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 BEST_EFFORT = (
     "DEL command invocations are always considered best-effort - plugins should always complete a "
@@ -28,45 +34,16 @@ UNDO = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """An attachment after its DEL."""
-
-    attachment: Attachment
-    done: Execution
-    left: list[str]
-
-
-def _deleted(world: World) -> Deleted:
-    """Return an attachment that was deleted as it should be, with all parameters."""
-
-    def make() -> Deleted:
-        world.warm()
-        keys = world.masquerading()
-        container = world.host.container()
-        attachment = world.prepare(world.config(**keys), container=container)
-        before = world.look(container, rules=bool(keys))
-        if not world.add(attachment).ok:
-            raise Inapplicable("the ADD before it failed, see add/succeeds")
-        done = world.delete(attachment)
-        left: list[str] = []
-        if not is_ipam(world):
-            left = world.left(before, container, rules=bool(keys)) + world.files_of(container)
-        return Deleted(attachment, done, left)
-
-    return world.once("deleted", make)
-
-
 @check("delete/succeeds", Level.SHOULD, section="2, DEL", quote=BEST_EFFORT)
 def succeeds(world: World) -> None:
     """DEL after ADD: exit status 0."""
-    succeeded(_deleted(world).done, "DEL")
+    succeeded(deleted(world).done, "DEL")
 
 
 @check("delete/leaves-nothing", Level.SHOULD, *ATTACHING, section="2, DEL", quote=UNDO)
 def leaves_nothing(world: World) -> None:
     """After DEL container and host are as they were: links, addresses, routes, rules, files."""
-    expect_none(_deleted(world).left)
+    expect_none(deleted(world).left)
 
 
 @check(
@@ -78,17 +55,16 @@ def leaves_nothing(world: World) -> None:
 )
 def twice(world: World) -> None:
     """A second DEL succeeds."""
-    deleted = _deleted(world)
-    if not deleted.done.ok:
+    found = deleted(world)
+    if not found.done.ok:
         raise Inapplicable("the first fails, see delete/succeeds")
-    succeeded(world.delete(deleted.attachment), "the second DEL")
+    succeeded(world.delete(found.attachment), "the second DEL")
 
 
 @check("delete/never-added", Level.SHOULD, section="2, DEL", quote=BEST_EFFORT)
-def never_added(world: World) -> None:
+def of_nothing(world: World) -> None:
     """DEL of a container that nobody added, without prevResult: it succeeds."""
-    attachment = world.prepare()
-    succeeded(world.delete(attachment, prev=False), "DEL of a container that was never added")
+    succeeded(never_added(world), "DEL of a container that was never added")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +154,7 @@ def without_prev_result(world: World) -> None:
 def after_failed_add(world: World) -> None:
     """DEL after an ADD that failed because its IPAM plugin did: it succeeds, nothing is left."""
     world.warm()
+    needs_delete_of_nothing(world)
     config = world.delegating()
     container = world.host.container()
     before = world.look(container)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cnisdk.conformance.check import Inapplicable, Level, check, expect
-from cnisdk.conformance.checks.config import garbled, without_name
+from cnisdk.conformance.checks.config import garbled, nothing, without_name, without_stdin
 from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.world import World
 
@@ -30,7 +30,7 @@ def _error(world: World) -> dict[str, Any]:
 )
 def exit_status(world: World) -> None:
     """What answers with an error object ends with a status other than 0."""
-    for done in (garbled(world), without_name(world)):
+    for done in (garbled(world), nothing(world), without_name(world)):
         expect(not (done.ok and "code" in done.object()), "an error object, and exit status 0")
 
 
@@ -79,7 +79,7 @@ def error_version(world: World) -> None:
 def own_codes(world: World) -> None:
     """No code of the errors that were provoked is one that the specification leaves without use."""
     known = {1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 51}
-    for done in (garbled(world), without_name(world)):
+    for done in (garbled(world), nothing(world), without_stdin(world), without_name(world)):
         code = done.object().get("code", 100)
         if type(code) is int:
             expect(code in known or code > 99, f"code {code} is reserved and means nothing")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect_none
-from cnisdk.conformance.checks.common import first, is_ipam, succeeded
+from cnisdk.conformance.checks.common import first, is_ipam, needs_delete_of_nothing, succeeded
 from cnisdk.conformance.execution import NO_FILES, spawn
 from cnisdk.conformance.host import tool
 from cnisdk.conformance.state import State
@@ -33,12 +33,13 @@ _QUOTE = (
 def while_delegating(world: World) -> None:
     """ADD is killed while its IPAM plugin works, then DEL: it succeeds, and nothing is left."""
     world.warm()
+    needs_delete_of_nothing(world)
     container = world.host.container()
     before = world.look(container)
     attachment = world.prepare(world.delegating(), container=container)
     with world.double.holding("ADD", container.id, attachment.ifname) as hold:
         running = world.start(world.environ("ADD", attachment), attachment.config)
-        arrived = hold.wait(10)
+        arrived = hold.wait(running)
         running.kill()
         world.finish(running)
     if not arrived:
@@ -57,8 +58,9 @@ def _expect_clean(world: World, attachment: Attachment, before: Sequence[State])
 def any_time(world: World) -> None:
     """ADD is killed after a third, two thirds and most of its time, then DEL: nothing is left."""
     world.warm()
-    added = first(world).added
-    if added is None or not added.ok:
+    needs_delete_of_nothing(world)
+    added = first(world).answered
+    if not added.ok:
         raise Inapplicable("ADD fails, see add/succeeds")
     for moment in MOMENTS:
         config = world.scarce() if is_ipam(world) else None
@@ -90,6 +92,9 @@ def at_a_write(world: World) -> None:
 
     With strace it is killed at each of its writes.
     """
+    needs_delete_of_nothing(world)
+    if not first(world).answered.ok:
+        raise Inapplicable("ADD fails, see add/succeeds")
     prefixes: list[tuple[str, ...]] = [NO_FILES]
     strace = tool("strace")
     if strace and world.subject.spawn is spawn:

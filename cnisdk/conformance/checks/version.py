@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from cnisdk import versions
-from cnisdk.conformance.check import Level, check, expect
+from cnisdk.conformance.check import Inapplicable, Level, check, expect
 from cnisdk.conformance.checks.common import succeeded
 from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.world import World
@@ -78,7 +78,7 @@ def empty_stdin(world: World) -> None:
     """VERSION with nothing on stdin, as old runtimes ask: an answer all the same."""
     done = _ask(world, b"")
     succeeded(done, "VERSION with an empty stdin")
-    expect(claimed(done), "no answer")
+    expect("supportedVersions" in done.object(), "no answer")
 
 
 @check("version/closed-stdin", Level.SHOULD, section="2, VERSION", quote=_REQUIRED)
@@ -86,7 +86,7 @@ def closed_stdin(world: World) -> None:
     """VERSION without a stdin: an answer all the same."""
     done = _ask(world, None)
     succeeded(done, "VERSION with a closed stdin")
-    expect(claimed(done), "no answer")
+    expect("supportedVersions" in done.object(), "no answer")
 
 
 @check("version/garbage", Level.SHOULD, section="2, VERSION", quote=_REQUIRED)
@@ -102,7 +102,7 @@ def silent_stdin(world: World) -> None:
     """VERSION with a stdin that says nothing and stays open: an answer in a few seconds."""
     done = _ask(world, b"", silent=True)
     expect(not done.timed_out, f"no answer within {PATIENCE:.0f} s: it waits for its stdin to end")
-    expect(claimed(done), "no answer")
+    expect("supportedVersions" in done.object(), "no answer")
 
 
 @check(
@@ -114,4 +114,6 @@ def silent_stdin(world: World) -> None:
 def known(world: World) -> None:
     """At least one of the versions is one of the specification's."""
     listed = claimed(_asked(world))
+    if not listed:
+        raise Inapplicable("there is no list, see version/answer")
     expect(set(listed) & set(versions.SUPPORTED), f"{listed} has no version of the specification")

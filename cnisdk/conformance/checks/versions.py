@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from cnisdk import versions as spec
 from cnisdk.conformance import result as results
-from cnisdk.conformance.check import Kind, Level, check, expect_none
-from cnisdk.conformance.checks.common import is_ipam
+from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect_none
+from cnisdk.conformance.checks.common import first, is_ipam, needs_check, needs_delete
 from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.world import Attachment, World
 
@@ -49,6 +49,8 @@ def _lives(world: World) -> list[Life]:
 )
 def add(world: World) -> None:
     """ADD works in every version that the plugin claims."""
+    if not first(world).answered.ok:
+        raise Inapplicable("ADD fails in any version, see add/succeeds")
     problems = []
     for life in _lives(world):
         done = life.attachment.added
@@ -103,6 +105,7 @@ def result_shape(world: World) -> None:
 )
 def check_(world: World) -> None:
     """In every version that has it, CHECK right after ADD passes."""
+    needs_check(world)
     expect_none(
         [
             f"{life.version}: {life.checked.ending()}, {life.checked.object().get('msg')}"
@@ -124,6 +127,7 @@ def check_(world: World) -> None:
 )
 def delete(world: World) -> None:
     """In every version DEL works."""
+    needs_delete(world)
     expect_none(
         [
             f"{life.version}: {life.deleted.ending()}, {life.deleted.object().get('msg')}"

@@ -1,0 +1,1 @@
+"""Tiny plugins that are right, one of each kind, and one-line changes that make them wrong."""

@@ -1,0 +1,149 @@
+"""The sweep, over our plugins, and over tiny ones of which it is known what they leave."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cnisdk.cli.sweep import text
+from cnisdk.conformance.check import Kind
+from cnisdk.conformance.subject import Subject
+from cnisdk.conformance.sweep import Sweep, changes, sweep
+from cnisdk.conformance.tracer import Mode, trace
+from tests.host import OURS
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="system calls are known of x86-64 alone"
+)
+
+ENVIRON = {"PATH": os.environ["PATH"]}
+
+# Gives one address; what it keeps is a file a container, drafted and then renamed.
+IPAM = """#!/bin/sh
+case $CNI_COMMAND in
+VERSION) echo '{{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}}' ;;
+ADD)
+    echo "$CNI_IFNAME" >{kept}/draft || exit 1
+    mv {kept}/draft "{kept}/$CNI_CONTAINERID" || exit 1
+    echo '{{"cniVersion": "1.0.0", "ips": [{{"address": "10.1.0.2/24"}}]}}' ;;
+DEL) rm -f {deleted} ;;
+esac
+"""
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    directory = tmp_path / "kept"
+    directory.mkdir()
+    return directory
+
+
+def ipam(kept: Path, deleted: str) -> Subject:
+    path = kept.parent / "tiny"
+    path.write_text(IPAM.format(kept=kept, deleted=deleted.format(kept=kept)))
+    path.chmod(0o755)
+    config = {"name": "n", "type": "tiny", "ipam": {"type": "tiny"}}
+    return Subject(executable=str(path), kind=Kind.IPAM, config=config)
+
+
+def ours(kept: Path) -> Subject:
+    config = {
+        "name": "n",
+        "type": "bridge",
+        "bridge": "swept0",
+        "isGateway": True,
+        "ipam": {"type": "host-local", "subnet": "10.1.0.0/24", "dataDir": str(kept)},
+    }
+    return Subject(executable=f"{OURS}/bridge", kind=Kind.INTERFACE, config=config)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_our_bridge_and_host_local_leave_nothing_wherever_they_are_interrupted(
+    mode: Mode, kept: Path
+) -> None:
+    found = sweep(ours(kept), mode=mode, most=4, watched=[kept])
+    assert not found.failed, text(found)
+    assert all(point.change for point in found.points)
+
+
+def test_what_is_forgotten_by_delete_is_found(kept: Path) -> None:
+    leaking = ipam(kept, '"{kept}/$CNI_CONTAINERID"')
+    found = sweep(leaking, watched=[kept])
+    assert found.failed
+    for point in found.failed:
+        assert point.problems == (f"left: file {kept}/draft",)
+
+
+def test_what_delete_takes_back_is_no_finding(kept: Path) -> None:
+    tidy = ipam(kept, '"{kept}/$CNI_CONTAINERID" {kept}/draft')
+    assert not sweep(tidy, watched=[kept]).failed
+
+
+def test_a_point_is_the_same_call_each_time(kept: Path) -> None:
+    tidy = ipam(kept, '"{kept}/$CNI_CONTAINERID" {kept}/draft')
+    whole = [str(change).split("host-")[0] for change in changes(tidy, watched=[kept])]
+    calls = [line.partition(": ")[2].split()[0] for line in whole]
+    assert calls[:2] == ["openat", "write"]
+    assert any(call.startswith("rename") for call in calls)
+    assert calls[-2:] == ["write", "write"] or calls[-1] == "write"
+    for number, line in enumerate(whole, 1):
+        stopped = sweep(tidy, only=number, watched=[kept]).points[0]
+        assert str(stopped.change).split("host-")[0] == line
+
+
+def test_a_killed_tree_is_dead_and_the_call_not_made(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\n(mkdir {tmp_path}/made)\nmkdir {tmp_path}/after\n")
+    script.chmod(0o755)
+    whole = trace(str(script), ENVIRON, b"")
+    names = [change.call for change in whole.changes]
+    point = names.index("mkdir") + 1
+    for name in ("made", "after"):
+        (tmp_path / name).rmdir()
+    killed = trace(str(script), ENVIRON, b"", point=point, mode=Mode.KILL)
+    assert killed.execution.status == -9
+    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "after").exists()
+
+
+def test_a_call_that_fails_is_not_made(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\nexec mkdir {tmp_path}/made\n")
+    script.chmod(0o755)
+    whole = trace(str(script), ENVIRON, b"")
+    point = [change.call for change in whole.changes].index("mkdir") + 1
+    (tmp_path / "made").rmdir()
+    failed = trace(str(script), ENVIRON, b"", point=point, mode=Mode.ERROR)
+    assert failed.execution.status == 1
+    assert b"No space left on device" in failed.execution.stderr
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_program_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\nsleep 60\n")
+    script.chmod(0o755)
+    stuck = trace(str(script), ENVIRON, b"", timeout=0.5)
+    assert stuck.execution.timed_out
+    assert stuck.execution.status == -9
+
+
+def test_the_command_says_which_file_does_not_do(tmp_path: Path) -> None:
+    from cnisdk.cli.sweep import sweep as command
+
+    (tmp_path / "config").write_text(json.dumps({"plugins": []}))
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    done = CliRunner().invoke(command, [str(script), "--config", str(tmp_path / "config")])
+    assert done.exit_code == 2
+    assert "no plugin of the type script" in done.output
+
+
+def test_the_text_counts_points_that_left_something(kept: Path) -> None:
+    subject = ipam(kept, "nothing")
+    found = Sweep(subject=subject, mode=Mode.KILL, changes=(), points=())
+    assert text(found).endswith("without the namespace: none left something")
