@@ -106,7 +106,7 @@ def configure(
 
     Nothing is undone here on failure: all of it goes with the link.
     """
-    index = link.by_name(container, ifname).index
+    index = link.index_of(container, ifname)
     ours = [ip for ip in result.ips if _is_on(result, ip.interface, ifname)]
     if any(ip.address.version == 6 for ip in ours):
         with netns.enter():

@@ -140,6 +140,16 @@ def by_index(rtnl: RTNL, index: int) -> Link:
     return decode(rtnl.query(f"find link {index}", k.RTM_GETLINK, body))
 
 
+def index_of(rtnl: RTNL, name: str) -> int:
+    """Return the index of the link called ``name``; NetlinkError(ENODEV) if there is none."""
+    return rtnl.ioctl(f"find link {name}", k.SIOCGIFINDEX, name)
+
+
+def mtu_of(rtnl: RTNL, name: str) -> int:
+    """Return the MTU of the link called ``name``; NetlinkError(ENODEV) if there is none."""
+    return rtnl.ioctl(f"find link {name}", k.SIOCGIFMTU, name)
+
+
 def find(rtnl: RTNL, name: str) -> Link | None:
     """Return the link called ``name``, None if there is none."""
     try:

@@ -19,15 +19,16 @@ def read(name: str) -> str:
         os.close(fd)
 
 
-def write(name: str, value: str | int) -> bool:
+def write(name: str, value: str | int, *, compare: bool = True) -> bool:
     """Set a parameter unless it has the value already; return whether it was changed.
 
-    Numbers of a list may be separated by any white space.
+    Numbers of a list may be separated by any white space.  Without ``compare`` it is set anyway:
+    for one that is known to have another value, such as a new link's.
     """
     text = str(value)
     path = _path(name)
     try:
-        if read(name).split() == text.split():
+        if compare and read(name).split() == text.split():
             return False
     except PermissionError:
         pass  # some can only be written, such as net/ipv4/route/flush

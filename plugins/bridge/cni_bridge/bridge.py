@@ -46,7 +46,7 @@ def create(rtnl: RTNL, config: Config) -> Link:
     with tolerating(errno.EEXIST):
         link.add_bridge(rtnl, config.bridge, mtu=config.mtu, address=mac.choose(), up=True)
         # Without this a first container's IPv6 packets wait for the bridge's link-local address.
-        prefer(f"net/ipv6/conf/{config.bridge}/accept_dad", 0)
+        prefer(f"net/ipv6/conf/{config.bridge}/accept_dad", 0, new=True)
     made = find(rtnl, config.bridge)
     if made is None:
         raise HostConflictError("bridge was deleted as soon as it was made", config.bridge)

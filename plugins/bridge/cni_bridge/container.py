@@ -20,10 +20,10 @@ def configure(container: RTNL, attachment: Attachment, result: Result, *, dad: b
     ifname = attachment.ifname
     with attachment.netns.enter():
         # the kernel announces the address when the link comes up
-        prefer(f"net/ipv4/conf/{ifname}/arp_notify", 1)
+        prefer(f"net/ipv4/conf/{ifname}/arp_notify", 1, new=True)
         if dad:
-            prefer(f"net/ipv6/conf/{ifname}/enhanced_dad", 1)
-        prefer(f"net/ipv6/conf/{ifname}/accept_dad", int(dad))
+            prefer(f"net/ipv6/conf/{ifname}/enhanced_dad", 1, new=True)
+        prefer(f"net/ipv6/conf/{ifname}/accept_dad", int(dad), new=True)
     ipam.configure(container, attachment.netns, ifname, result, dad=dad)
     _wait_answering(container, ifname, [ip.address for ip in result.ips])
 
@@ -46,7 +46,7 @@ def _wait_answering(
 
 def set_up(container: RTNL, ifname: str) -> None:
     """Bring the interface up that has no addresses to wait for."""
-    link.set_up(container, link.by_name(container, ifname).index)
+    link.set_up(container, link.index_of(container, ifname))
 
 
 class Addresses(NamedTuple):

@@ -16,13 +16,13 @@ def tolerating(*errnos: int) -> Iterator[None]:
             raise
 
 
-def prefer(name: str, value: int) -> None:
-    """Set a kernel parameter where that is possible.
+def prefer(name: str, value: int, *, new: bool = False) -> None:
+    """Set a kernel parameter where that is possible; ``new``: of a link that was just made.
 
     For what makes a link better and not what makes it work: /proc/sys may be read-only, and a
     kernel without IPv6 has no parameters for it.
     """
     try:
-        sysctl.write(name, value)
+        sysctl.write(name, value, compare=not new)
     except OSError:
         return

@@ -192,5 +192,5 @@ def _mtus(host: RTNL, bridge: Link, port: Link) -> tuple[int, int, int]:
     bridge_mtu = bridge.mtu
     if bridge_mtu != port.mtu:
         # unless somebody set it, the kernel adapts the bridge's to its new port's
-        bridge_mtu = link.by_index(host, bridge.index).mtu
+        bridge_mtu = link.mtu_of(host, bridge.name)
     return (bridge_mtu, port.mtu, port.mtu)

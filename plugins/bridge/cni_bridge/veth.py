@@ -81,11 +81,11 @@ def connect(
 
 def tune(host: RTNL, cable: Cable, config: Config) -> None:
     """Give the port what the configuration wants different from a new port."""
-    prefer(f"net/ipv6/conf/{cable.name}/accept_ra", 0)
+    prefer(f"net/ipv6/conf/{cable.name}/accept_ra", 0, new=True)
     if config.hairpin_mode or config.port_isolation:
         port.set_port(
             host,
-            link.by_name(host, cable.name).index,
+            link.index_of(host, cable.name),
             hairpin=config.hairpin_mode or None,
             isolated=config.port_isolation or None,
         )

@@ -363,3 +363,30 @@ def test_a_cancelled_hook_does_not_go_on_waiting(ns: NetNS, rtnl: RTNL) -> None:
 
         with pytest.raises(cancel.Cancelled):
             link.wait_up(meddling, index, 60)
+
+
+def test_single_facts_of_a_link_are_those_of_its_description(rtnl: RTNL) -> None:
+    link.add_ifb(rtnl, "d0", mtu=1400)
+    described = link.by_name(rtnl, "d0")
+
+    assert link.index_of(rtnl, "d0") == described.index
+    assert link.mtu_of(rtnl, "d0") == described.mtu == 1400
+
+
+def test_single_facts_are_of_the_namespace_of_the_socket(rtnl: RTNL, inner: RTNL) -> None:
+    link.add_ifb(inner, "d0", mtu=1300)
+
+    assert link.mtu_of(inner, "d0") == 1300
+    with pytest.raises(NetlinkError, match="find link d0: No such device"):
+        link.mtu_of(rtnl, "d0")
+
+
+@pytest.mark.parametrize("name", ["nothing", "a-name-that-is-too-long"])
+def test_a_link_that_is_not_there_has_no_index(rtnl: RTNL, name: str) -> None:
+    link.add_ifb(rtnl, name[:15])
+    link.delete(rtnl, link.index_of(rtnl, name[:15]))
+
+    with pytest.raises(NetlinkError) as caught:
+        link.index_of(rtnl, name)
+
+    assert caught.value.errno == errno.ENODEV

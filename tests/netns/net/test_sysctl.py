@@ -35,6 +35,15 @@ def test_a_value_that_is_there_is_not_written(ns: NetNS) -> None:
         assert not sysctl.write("net/ipv4/ip_local_port_range", "20000\t30000")
 
 
+def test_a_value_is_written_unseen_where_it_need_not_be_compared(ns: NetNS) -> None:
+    with ns.enter():
+        value = sysctl.read(FORWARD)
+
+        assert sysctl.write(FORWARD, value, compare=False)
+
+        assert sysctl.read(FORWARD) == value
+
+
 def test_a_links_name_may_contain_a_dot(host: Host, ns: NetNS, rtnl: RTNL) -> None:
     link.add_ifb(rtnl, "eth0.5")
 
