@@ -21,6 +21,7 @@ import errno
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 
 from cnisdk import AttachmentKey, names
 
@@ -91,13 +92,8 @@ class Index:
 
     def _state(self) -> str:
         """Return what changes with every change of the directory, and with every boot."""
-        fd = os.open(_BOOT_ID, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            boot = os.read(fd, 36).decode()
-        finally:
-            os.close(fd)
         now = os.stat(self.directory)
-        return f"{boot} {now.st_dev} {now.st_ino} {now.st_mtime_ns}"
+        return f"{_boot_id()} {now.st_dev} {now.st_ino} {now.st_mtime_ns}"
 
     def _read(self, entry: str) -> str | None:
         try:
@@ -121,6 +117,16 @@ def indexable(owner: AttachmentKey) -> bool:
         and not (owner.ifname and names.ifname_problem(owner.ifname))
         and len(_entry(owner).encode()) <= _NAME_MAX
     )
+
+
+@cache
+def _boot_id() -> str:
+    """Return what no other boot has; no process outlives one."""
+    fd = os.open(_BOOT_ID, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 36).decode()
+    finally:
+        os.close(fd)
 
 
 def _joined(files: Iterable[str]) -> str:

@@ -90,7 +90,8 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the network's lock; makes the directory where there is none."""
-        os.makedirs(self.path, 0o755, exist_ok=True)
+        if not self.exists():
+            os.makedirs(self.path, 0o755, exist_ok=True)
         with Lock(self.path):
             self._open_index()
             try:
