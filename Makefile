@@ -9,7 +9,7 @@ PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := $(foreach project,$(PROJECTS),--editable $(project))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test build lint format clean
+.PHONY: help demo test build bench lint format clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | \
@@ -25,6 +25,10 @@ build: $(VENV)/ready-to-run ## make the plugins' executables: dist/bin
 	@$(BIN)/cnisdk build $(PROJECTS) -o dist/bin \
 	  --unpack-dir /run/cnisdk/payload --unpack-dir /var/lib/cnisdk/payload
 
+# A quick look draws nothing: the plot in the README is of a whole run.
+bench: $(VENV)/ready-to-run ## measure us and the Go plugins in turns; QUICK=1: in a minute
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--plot docs/bench.svg)
+
 lint: $(VENV)/ready-to-test ## check form, types and layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -39,7 +43,7 @@ format: $(VENV)/ready-to-test ## put the code into its form
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find cnisdk plugins tests demo -name __pycache__ -prune -exec rm -rf {} +
+	find benchmarks cnisdk plugins tests demo -name __pycache__ -prune -exec rm -rf {} +
 
 # -- the virtual environment -----------------------------------------------------------------
 # Two levels, since a demo has no use for mypy.  Each is made again when a pyproject.toml changes.
