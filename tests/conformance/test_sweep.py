@@ -64,14 +64,14 @@ def ours(kept: Path) -> Subject:
 def test_our_bridge_and_host_local_leave_nothing_wherever_they_are_interrupted(
     mode: Mode, kept: Path
 ) -> None:
-    found = sweep(ours(kept), mode=mode, most=4, watched=[kept])
+    found = sweep(ours(kept), mode=mode, most=3, watched=[kept])
     assert not found.failed, text(found)
     assert all(point.change for point in found.points)
 
 
 def test_what_is_forgotten_by_delete_is_found(kept: Path) -> None:
     leaking = ipam(kept, '"{kept}/$CNI_CONTAINERID"')
-    found = sweep(leaking, watched=[kept])
+    found = sweep(leaking, most=4, watched=[kept])
     assert found.failed
     for point in found.failed:
         assert point.problems == (f"left: file {kept}/draft",)
@@ -88,7 +88,7 @@ def test_a_point_is_the_same_call_each_time(kept: Path) -> None:
     calls = [line.partition(": ")[2].split()[0] for line in whole]
     assert calls[:2] == ["openat", "write"]
     assert any(call.startswith("rename") for call in calls)
-    assert calls[-2:] == ["write", "write"] or calls[-1] == "write"
+    assert calls[-1] == "write"
     for number, line in enumerate(whole, 1):
         stopped = sweep(tidy, only=number, watched=[kept]).points[0]
         assert str(stopped.change).split("host-")[0] == line
