@@ -246,3 +246,19 @@ class _Tracer:
         op = buffer.raw[0]
         number, *args = struct.unpack_from("7Q", buffer.raw, 24)
         return op, number, tuple(args)
+
+
+def main() -> None:
+    """``python -m cnisdk.conformance.tracer POINT MODE EXECUTABLE``: for scripts of stories."""
+    import sys
+
+    point, mode, executable = sys.argv[1:]
+    stdin = sys.stdin.buffer.read()
+    done = trace(executable, dict(os.environ), stdin, point=int(point), mode=Mode(mode)).execution
+    sys.stdout.buffer.write(done.stdout)
+    sys.stderr.buffer.write(done.stderr)
+    sys.exit(done.status if done.status >= 0 else 128 - done.status)
+
+
+if __name__ == "__main__":
+    main()
