@@ -69,6 +69,20 @@ def test_our_bridge_and_host_local_leave_nothing_wherever_they_are_interrupted(
     assert all(point.change for point in found.points)
 
 
+def test_a_draft_that_host_local_cannot_remove_goes_with_delete(kept: Path) -> None:
+    ipam = {"type": "host-local", "subnet": "10.1.0.0/24", "dataDir": str(kept)}
+    config = {"name": "n", "type": "host-local", "ipam": ipam}
+    subject = Subject(executable=f"{OURS}/host-local", kind=Kind.IPAM, config=config)
+    calls = [str(change) for change in changes(subject, watched=[kept])]
+    (point,) = [
+        number
+        for number, call in enumerate(calls, 1)
+        if "unlink" in call and call.endswith("/n/.reservation")
+    ]
+    found = sweep(subject, mode=Mode.ERROR, only=point, watched=[kept])
+    assert not found.failed, text(found)
+
+
 def test_what_is_forgotten_by_delete_is_found(kept: Path) -> None:
     leaking = ipam(kept, '"{kept}/$CNI_CONTAINERID"')
     found = sweep(leaking, most=4, watched=[kept])

@@ -103,15 +103,15 @@ class Store:
 
     def reserve(self, candidates: Iterable[Address], owner: AttachmentKey) -> Address | None:
         """Reserve the first of ``candidates`` that is free; None if none is."""
-        draft = self._draft(content(owner))
-        try:
-            with self._changing(owner) as changes:
+        with self._changing(owner) as changes:
+            draft = self._draft(content(owner))
+            try:
                 address = self._link_first(draft, candidates)
-                if address is not None:
-                    changes.add.append(str(address))
-            return address
-        finally:
-            os.unlink(draft)
+            finally:
+                os.unlink(draft)  # if it stays, the index is not believed, and a scan removes it
+            if address is not None:
+                changes.add.append(str(address))
+        return address
 
     def release(self, owner: AttachmentKey) -> None:
         """Release whatever ``owner`` has, in any range.
