@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from cnisdk.conformance import private
 from cnisdk.errors import CNIError
-from demo import private, story
+from demo import story
 
 BUILT = Path(__file__).parents[1] / "dist" / "bin"
 
@@ -16,7 +17,7 @@ def main() -> int:
     plugins = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILT
     try:
         if not private.inside():
-            private.enter(["-m", "demo", str(plugins.resolve())])
+            private.enter(["-m", "demo", str(plugins.resolve())], what="The demo")
         story.tell(plugins)
     except private.RefusedError as err:
         click.echo(str(err), err=True)

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from cnisdk.conformance import private
 from cnisdk.net import addr, link, netns, route
 from cnisdk.net.netns import NetNS
 from cnisdk.net.rtnl import RTNL
 from cnisdk.runtime import AttachmentParameters, Cache, NetworkConfig, Runtime, scan
 from cnisdk.types import _json
-from demo import private, tree
+from demo import tree
 from demo.echo import ping
 from demo.steps import step
 

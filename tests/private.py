@@ -13,10 +13,9 @@ import subprocess
 import sys
 import tempfile
 
-INSIDE = "CNISDK_PRIVATE"
+from cnisdk.conformance.private import prepare, witness
 
-# What plugins and tools write to; fresh and empty inside.
-WRITABLE = ("/run", "/var/lib/cni", "/etc/cni")
+INSIDE = "CNISDK_PRIVATE"
 
 
 def _enter() -> None:
@@ -38,20 +37,13 @@ def _enter() -> None:
     # Everybody is root inside, and pytest names its directory after that.
     temporary = os.path.join(tempfile.gettempdir(), f"cnisdk-tests-{os.getuid()}")
     os.makedirs(temporary, mode=0o700, exist_ok=True)
-    environ = {"PYTEST_DEBUG_TEMPROOT": temporary, **os.environ, INSIDE: "1"}
+    environ = {"PYTEST_DEBUG_TEMPROOT": temporary, **os.environ, **witness(), INSIDE: "1"}
     os.execve(unshare, [unshare, *flags, "--", *command], environ)
 
 
 def _prepare() -> None:
-    def run(*argv: str) -> None:
-        subprocess.run(argv, check=True)
-
-    run("mount", "--make-rprivate", "/")
-    for path in WRITABLE:
-        if os.path.isdir(path):
-            run("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", path)
+    prepare()
     os.makedirs("/run/netns", exist_ok=True)
-    run("ip", "link", "set", "lo", "up")
     os.environ[INSIDE] = "2"
 
 

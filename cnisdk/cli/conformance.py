@@ -95,7 +95,7 @@ def _enter() -> None:
 
     start = "from cnisdk.cli import main; main()"
     try:
-        private.enter(["-P", "-c", start, *sys.argv[1:]])
+        private.enter(["-P", "-c", start, *sys.argv[1:]], what="The conformance kit")
     except private.RefusedError as err:
         click.echo(f"Error: {err}", err=True)
         raise click.exceptions.Exit(2) from err

@@ -6,15 +6,19 @@ is.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 _OUTSIDE = "CNISDK_OUTSIDE"
 """Variable that names the namespaces which a process inside is not in."""
+
+_PREPARED = "CNISDK_PREPARED"
+"""Variable that names the namespaces in which `prepare` has done its work."""
 
 WRITABLE = ("/run", "/var/lib/cni", "/etc/cni")
 """Where plugins and tools write; empty inside."""
@@ -42,21 +46,23 @@ def inside() -> bool:
     return bool(outside) and not set(outside) & set(_namespaces())
 
 
-def enter(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> NoReturn:
+def enter(arguments: Sequence[str], *, what: str = "This") -> NoReturn:
     """Start Python anew, with ``arguments``, in place of this process and in a private host.
 
     Root does without the user namespace where that is off.  `prepare` comes next, inside.
+    ``what`` is how a refusal calls that which is started.
     """
-    command = [*_unshare(), "--", sys.executable, *arguments]
-    os.execve(command[0], command, {**(environ or os.environ), **_witness()})
+    again = shlex.join([sys.executable, *arguments])
+    command = [*_unshare(what, again), "--", sys.executable, *arguments]
+    os.execve(command[0], command, {**os.environ, **witness()})
 
 
-def _unshare() -> list[str]:
+def _unshare(what: str, again: str) -> list[str]:
     if sys.platform != "linux":
-        raise RefusedError("This needs Linux: it makes network namespaces.")
+        raise RefusedError(f"{what} needs Linux: it makes network namespaces.")
     unshare = shutil.which("unshare", path=f"{os.environ.get('PATH', '')}:/usr/bin:/bin")
     if unshare is None:
-        raise RefusedError("This needs the program unshare, of util-linux.")
+        raise RefusedError(f"{what} needs the program unshare, of util-linux.")
     plain = [unshare, *_FLAGS]
     candidates = [[*plain, "--user", "--map-root-user"]]
     if os.geteuid() == 0:
@@ -66,7 +72,7 @@ def _unshare() -> list[str]:
         said = _refusal(command)
         if not said:
             return command
-    raise RefusedError(_how_to_go_on(said))
+    raise RefusedError(_how_to_go_on(said, what, again))
 
 
 def _refusal(command: Sequence[str]) -> str:
@@ -85,7 +91,8 @@ def _refusal(command: Sequence[str]) -> str:
     return probe.stderr.strip().rpartition("\n")[2] or f"exit status {probe.returncode}"
 
 
-def _witness() -> dict[str, str]:
+def witness() -> dict[str, str]:
+    """Return the variable by which `inside` knows that a process has left these namespaces."""
     return {_OUTSIDE: " ".join(_namespaces())}
 
 
@@ -94,21 +101,28 @@ def _namespaces() -> list[str]:
 
 
 def prepare() -> None:
-    """Make the host one to work on: directories of its own, and the loopback up."""
+    """Make the host one to work on: directories of its own, and the loopback up.
+
+    A second time, in a process that one inside has started, it does nothing.
+    """
     from cnisdk.net import link
     from cnisdk.net.libc import mount
     from cnisdk.net.rtnl import RTNL
 
     if not inside():
         raise RefusedError("This is not a private host; nothing was changed.")
+    if os.environ.get(_PREPARED) == " ".join(_namespaces()):
+        return
     for path in WRITABLE:
         if os.path.isdir(path):
             mount("tmpfs", path, "tmpfs")
+            os.chmod(path, 0o755)  # noqa: S103 - as it is on a machine
     with RTNL() as host:
         link.set_up(host, link.by_name(host, "lo").index)
+    os.environ[_PREPARED] = " ".join(_namespaces())
 
 
-def _how_to_go_on(said: str) -> str:
+def _how_to_go_on(said: str, what: str, again: str) -> str:
     off = [
         f"  sudo sysctl {name}={usable}"
         for name, refusing, usable in _SWITCHES
@@ -122,8 +136,9 @@ def _how_to_go_on(said: str) -> str:
             "needs a seccomp profile that allows unshare(2)."
         )
     return (
-        "A host of its own is made in an unprivileged user namespace, which this machine refuses\n"
-        f"({said}).\n\n{reason}\n\nOr run it as root; it stays in namespaces of its own."
+        f"{what} makes a host of its own in an unprivileged user namespace, which this machine\n"
+        f"refuses ({said}).\n\n{reason}\n\n"
+        f"Or run it as root; it stays in namespaces of its own:\n  sudo {again}"
     )
 
 

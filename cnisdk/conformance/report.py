@@ -39,7 +39,7 @@ def text(report: Report, *, verbose: bool = False) -> str:
     lines = [heading(report), ""]
     for verdict in report.verdicts:
         if verdict.outcome == Outcome.FAIL:
-            lines += _failure(verdict)
+            lines += failure(verdict)
         elif verbose:
             reason = f": {verdict.reason}" if verdict.reason else ""
             lines.append(f"{_line(verdict)}{reason}")
@@ -53,7 +53,8 @@ def _line(verdict: Verdict) -> str:
     return f"{_MARKS[verdict.outcome]}  {check.level:<6}  {check.id}"
 
 
-def _failure(verdict: Verdict) -> list[str]:
+def failure(verdict: Verdict) -> list[str]:
+    """Return a failed check as lines: what is wrong, the sentence, and the last call."""
     check = verdict.check
     lines = [_line(verdict), *_wrapped(check.title), *_indented(verdict.reason, "    ! ")]
     lines += _wrapped(f'SPEC, {check.section}: "{check.quote}"')

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -158,6 +159,38 @@ class Crew:
             return
         except BaseException as err:  # noqa: BLE001 - raised again by the thread that waits
             self._failures.append(err)
+
+
+class Bench:
+    """One world, in a thread of its own, for who wants one check after the other.
+
+    The thread is in the world's network namespace; that of the caller stays where it is.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._thread = ThreadPoolExecutor(1, "conformance")
+        self._directory = Path(tempfile.mkdtemp(prefix="conformance-", dir="/run"))
+        self._world: World | None = None
+
+    def judge(self, check: Check) -> Verdict:
+        """Run one check."""
+        return self._thread.submit(self._judge, check).result()
+
+    def _judge(self, check: Check) -> Verdict:
+        if self._world is None:
+            directory = self._directory / "0"
+            directory.mkdir()
+            self._world = World(self.subject, directory, ask_versions(self.subject))
+            self._world.__enter__()
+        return judge(check, self._world)
+
+    def close(self) -> None:
+        """Take the world away."""
+        if self._world is not None:
+            self._thread.submit(self._world.__exit__, None, None, None).result()
+        self._thread.shutdown()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def judge(check: Check, world: World) -> Verdict:

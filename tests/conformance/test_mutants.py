@@ -1,7 +1,5 @@
 """Proof that the kit can fail, and that each check fails for its own reason alone."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from cnisdk.conformance.check import Kind
@@ -21,12 +19,6 @@ def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take less than the seconds that a plugin is given in earnest."""
     monkeypatch.setattr(version, "PATIENCE", 1.0)
     monkeypatch.setattr(status, "QUICK", 1.0)
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with Zygote() as zygote:
-        yield zygote
 
 
 def judge(zygote: Zygote, kind: str, text: str, *, but: tuple[str, ...] = ()) -> Report:

@@ -192,10 +192,16 @@ def host_end(world: World, attachment: Attachment) -> str:
     host, inside = world.look(attachment.container)
     link = inside.links.get(attachment.ifname, {})
     for name, other in host.links.items():
-        kind = other.get("linkinfo", {}).get("info_kind")
-        if other["ifindex"] == link.get("link_index") and kind == "veth":
+        kinds = {one.get("linkinfo", {}).get("info_kind") for one in (link, other)}
+        if other["ifindex"] == link.get("link_index") and kinds == {"veth"}:
             return name
     raise Inapplicable("the container's interface is not one end of a veth to the host")
+
+
+def same_for_all(world: World) -> bool:
+    """Say whether each container gets the same addresses, and so none is reserved."""
+    one, other = specimen(world).attachment, deleted(world).attachment
+    return results.addresses(one.result) == results.addresses(other.result)
 
 
 def is_ipam(world: World) -> bool:

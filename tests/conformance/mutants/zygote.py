@@ -27,14 +27,20 @@ _PR_SET_CHILD_SUBREAPER = 36
 class Zygote:
     """The session's end: starts the process, and plugins through it."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str = "") -> None:
+        """``preload`` is executed before anything is forked; it finds what is installed."""
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         self._known: set[int] = set()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", Path(__file__).with_name("zygote_main.py")],
+                [
+                    sys.executable,
+                    *(["-I"] if preload else ["-I", "-S"]),
+                    Path(__file__).with_name("zygote_main.py"),
+                    preload,
+                ],
                 stdin=theirs.fileno(),
             )
 
