@@ -18,6 +18,7 @@ COMMANDS = {
     "gc": ("cnisdk.cli.network:gc", "Release what a network holds for containers now gone."),
     "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),
     "status": ("cnisdk.cli.network:status", "Ask whether a network can take a container."),
+    "stories": ("cnisdk.cli.stories:stories", "Play a runtime and see what a plugin leaves."),
     "sweep": ("cnisdk.cli.sweep:sweep", "Interrupt an ADD everywhere and see what DEL leaves."),
     "validate": ("cnisdk.cli.network:validate", "Find what is wrong with configurations."),
     "version": ("cnisdk.cli.show:version", "Show our version and those that plugins speak."),

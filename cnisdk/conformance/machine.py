@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -57,12 +58,14 @@ _point = st.integers(1, _LAST_POINT)
 
 def tell(subject: Subject, stories: int, *, steps: int = STEPS, derandomize: bool = False) -> None:
     """Tell so many stories; the shortest that goes wrong is an AssertionError with its script."""
-    run_state_machine_as_test(
-        machine_for(subject),
-        settings=settings(
-            _settings, max_examples=stories, stateful_step_count=steps, derandomize=derandomize
-        ),
+    how = settings(
+        _settings, max_examples=stories, stateful_step_count=steps, derandomize=derandomize
     )
+    try:
+        run_state_machine_as_test(machine_for(subject), settings=how)
+    except FlakyFailure as err:
+        first = err.exceptions[0]
+        raise AssertionError(f"Not every time: {first}") from err
 
 
 _settings = settings(
