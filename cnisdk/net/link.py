@@ -182,21 +182,25 @@ def add_veth(
     address: str = "",
     peer_address: str = "",
     master: int = 0,
+    queues: int = 0,
     up: bool = False,
 ) -> None:
     """Make a pair of virtual Ethernet links, both ends where they belong in one request.
 
-    ``peer`` is made in ``peer_netns``; ``mtu`` is for both, ``address``, ``master`` and ``up``
-    for ``name``.
+    ``peer`` is made in ``peer_netns``; ``mtu`` and ``queues`` are for both, ``address``,
+    ``master`` and ``up`` for ``name``.  Unless told otherwise the kernel makes a queue for each
+    CPU, to use one until somebody asks for more (ethtool -L); to make one alone takes it half of
+    the time.
     """
-    other = _ANY + _settings(peer, mtu, peer_address)
+    lanes = u32(k.IFLA_NUM_TX_QUEUES, queues) + u32(k.IFLA_NUM_RX_QUEUES, queues) if queues else b""
+    other = _ANY + _settings(peer, mtu, peer_address) + lanes
     if peer_netns is not None:
         other += u32(k.IFLA_NET_NS_FD, peer_netns.fd)
     _add(
         rtnl,
         f"add link {name} with peer {peer}",
         "veth",
-        _settings(name, mtu, address, master),
+        _settings(name, mtu, address, master) + lanes,
         attribute(k.VETH_INFO_PEER, other),
         up=up,
     )

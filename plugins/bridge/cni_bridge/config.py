@@ -6,14 +6,14 @@ so that DEL still releases what an older configuration made.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
-
-from pydantic import Field, field_validator
+from typing import Annotated, Any, Literal
 
 from cni_bridge import mac
 from cnisdk import (
+    Field,
     InvalidEnvironmentError,
     InvalidNetworkConfigError,
+    Parsed,
     PluginConfig,
     UnsupportedFieldError,
     names,
@@ -24,10 +24,18 @@ MAX_MTU = 65535
 """The largest MTU of a veth and of a bridge (ETH_MAX_MTU)."""
 
 
+def _interface_name(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is no string")  # noqa: TRY004 - one kind of refusal
+    if problem := names.ifname_problem(value):
+        raise ValueError(f"as the name of an interface it {problem}")
+    return value
+
+
 class Config(PluginConfig):
     """The bridge plugin's own keys."""
 
-    bridge: str = "cni0"
+    bridge: Annotated[str, Parsed(_interface_name, {"type": "string"})] = "cni0"
     """Name of the bridge; made if there is none."""
     is_gateway: bool = Field(default=False, alias="isGateway")
     """Give the bridge the networks' gateway addresses and switch forwarding on."""
@@ -58,13 +66,6 @@ class Config(PluginConfig):
     vlan_trunk: list[dict[str, Any]] | None = Field(default=None, alias="vlanTrunk")
     preserve_default_vlan: bool = Field(default=False, alias="preserveDefaultVlan")
     macspoofchk: bool = False
-
-    @field_validator("bridge")
-    @classmethod
-    def _usable_name(cls, value: str) -> str:
-        if problem := names.ifname_problem(value):
-            raise ValueError(f"as the name of an interface it {problem}")
-        return value
 
     @property
     def has_gateway(self) -> bool:

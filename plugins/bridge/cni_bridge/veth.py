@@ -66,6 +66,7 @@ def connect(
                 address=address,
                 peer_address=peer_address,
                 master=bridge.index,
+                queues=1,
                 up=True,
             )
         except NetlinkError as err:

@@ -43,6 +43,15 @@ def test_a_veth_is_made_with_its_peer_in_the_other_namespace(
     assert [entry["ifname"] for entry in host.json("ip", "link")] == ["lo", LONG]
 
 
+def test_a_veth_has_as_many_queues_at_both_ends(
+    host: Host, container: Container, rtnl: RTNL, inner_ns: NetNS
+) -> None:
+    link.add_veth(rtnl, "veth0", "eth0", peer_netns=inner_ns, queues=3)
+
+    for entry in (shown(host, "veth0"), shown(container, "eth0")):
+        assert (entry["num_tx_queues"], entry["num_rx_queues"]) == (3, 3)
+
+
 def test_a_veth_is_found_with_its_peer(rtnl: RTNL, inner: RTNL, inner_ns: NetNS) -> None:
     link.add_veth(rtnl, "veth0", "eth0", peer_netns=inner_ns)
 
