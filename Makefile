@@ -9,7 +9,7 @@ PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := $(foreach project,$(PROJECTS),--editable $(project))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test build bench lint format clean
+.PHONY: help demo test build bench sweep lint format clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | \
@@ -28,6 +28,15 @@ build: $(VENV)/ready-to-run ## make the plugins' executables: dist/bin
 # A quick look draws nothing: the plot in the README is of a whole run.
 bench: $(VENV)/ready-to-run ## measure us and the Go plugins in turns; QUICK=1: in a minute
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--plot docs/bench.svg)
+
+# The reference is there to compare with: what it leaves is no failure of ours.
+CNI_REFERENCE ?= /usr/lib/cni
+SWEEP := $(BIN)/cnisdk sweep --config tests/conformance/sweep.json
+
+sweep: build ## interrupt an ADD at everything it changes, ours and the Go plugins': minutes
+	@for mode in kill error; do \
+	  ! test -x $(CNI_REFERENCE)/bridge || $(SWEEP) --mode $$mode $(CNI_REFERENCE)/bridge || :; \
+	  $(SWEEP) --mode $$mode dist/bin/bridge || exit; done
 
 lint: $(VENV)/ready-to-test ## check form, types and layers
 	@$(BIN)/ruff format --check .
