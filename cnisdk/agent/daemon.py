@@ -59,7 +59,7 @@ STUCK = 10.0
 STARVED = 60.0
 """Seconds in which hooks hold all threads, so that no call begins."""
 
-_GLANCE = 1.0  # seconds between two looks at the queue of DELs
+_GLANCE = 1.0  # seconds between two looks at what nobody reports
 _PAUSE = 0.1  # seconds to wait when descriptors have run out
 _LOOK = 0.1  # seconds between two looks at requests that come slowly
 
@@ -68,7 +68,8 @@ class Agent:
     """Serves ``plugins`` to the launchers that connect to ``listener``.
 
     ``on_leak`` is called when hooks have leaked so many descriptors that this process had better
-    be replaced, ``on_turn`` at every turn of the loop, at least once a second.
+    be replaced, ``on_turn`` at every turn of the loop, at least once a second.  ``look_at`` raises
+    ProtocolError for a caller that is not to be served here.
     """
 
     def __init__(
@@ -79,14 +80,16 @@ class Agent:
         queue: Queue | None = None,
         on_leak: Callable[[], object] = lambda: None,
         on_turn: Callable[[], object] = lambda: None,
+        look_at: Callable[[Connection], object] = lambda connection: None,
     ) -> None:
         self.plugins = plugins
         self.metrics = Metrics()
-        self.ready = False
         self.stopping = ""
         self.when_idle = False
+        self._serving = False
         self._on_leak = on_leak
         self._on_turn = on_turn
+        self._look_at = look_at
         self._refusals = Refusals(self.metrics)
         self._home = NetNS.current()
         self._exclusive: Exclusive[Job] = Exclusive()
@@ -95,7 +98,7 @@ class Agent:
         self._connections: dict[int, Connection] = {}
         self._reading: dict[int, Connection] = {}
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._max_fd = limit // 2
+        self._max_fds = limit // 2
         self._max_connections = min(MAX_CONNECTIONS, limit // 2 // FDS_PER_CONNECTION)
         self._turned = self._glanced = time.monotonic()
         self._resume_accepting_at = 0.0
@@ -104,7 +107,7 @@ class Agent:
         self._epoll.register(self._bell, select.EPOLLIN)
         self._listener = listener
         listener.setblocking(False)
-        self._pool = Pool(listener, self._serve, self._pause)
+        self._pool = Pool(listener, self._serve, self._pause, self._thread_done)
 
     def stop(self, why: str, *, when_idle: bool = False) -> None:
         """End `serve` when the running hooks have ended; may be called anywhere.
@@ -120,7 +123,7 @@ class Agent:
         """Do what is queued, then serve until `stop`; hooks are done then, or given up."""
         self._deletes.drain(going_on=self._still_draining)
         self._pool.listen(on=True)
-        self.ready = True
+        self._serving = True
         on_ready()
         while not self.stopping:
             self._turn(_GLANCE)
@@ -128,7 +131,11 @@ class Agent:
             self._serve_until_idle()
         if not self.when_idle:
             self._finish()
-        self.ready = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it serves: what is queued is done, and it has not been told to stop."""
+        return self._serving and (not self.stopping or self.when_idle)
 
     @property
     def trouble(self) -> str:
@@ -172,9 +179,15 @@ class Agent:
             self._pool.listen(on=not self.stopping)
         if now - self._glanced > _GLANCE:
             self._glanced = now
-            if self._deletes.pending():
-                self._pool.submit(self._deletes.drain)
+            self._glance()
         self._on_turn()
+
+    def _glance(self) -> None:
+        """Look after what nobody reports."""
+        if self._deletes.pending():
+            self._pool.submit(self._deletes.drain)
+        if len(os.listdir("/proc/self/fd")) > self._max_fds:
+            self._on_leak()
 
     def _handle(self, fd: int) -> None:
         if fd == self._bell:
@@ -243,8 +256,6 @@ class Agent:
         self._reading.pop(connection.fd, None)
         self._connections.pop(connection.fd, None)
         connection.close()  # which takes it out of the epoll set
-        if self.stopping:
-            self._ring()
 
     def _ring(self) -> None:
         os.eventfd_write(self._bell, 1)
@@ -256,16 +267,22 @@ class Agent:
         self._on_turn()
         return not self.stopping
 
+    @property
+    def _is_idle(self) -> bool:
+        return not self._connections and not self._pool.busy
+
     def _serve_until_idle(self) -> None:
         """Serve on until no call is there; after a while without accepting new ones."""
         deadline = time.monotonic() + IDLE_TIMEOUT
         accepting = True
-        while self._connections and self.when_idle:
-            if accepting and time.monotonic() > deadline:
+        while self.when_idle:
+            if accepting and (self._is_idle or time.monotonic() > deadline):
                 accepting = False
+                deadline = time.monotonic() + STOP_TIMEOUT
                 self._pool.listen(on=False)
-                deadline += STOP_TIMEOUT
-            elif not accepting and time.monotonic() > deadline:
+            if not accepting and self._is_idle:
+                return
+            if not accepting and time.monotonic() > deadline:
                 self._cancel_all()
                 return
             self._turn(0.2)
@@ -286,7 +303,7 @@ class Agent:
 
     def _wait_for_hooks(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while self._connections and time.monotonic() < deadline:
+        while not self._is_idle and time.monotonic() < deadline:
             self._turn(0.2)
 
     # -- in a thread of the pool --------------------------------------------------------------
@@ -295,8 +312,6 @@ class Agent:
         """Serve a new connection, unless its request is still on its way."""
         connection = Connection(sock)
         self._connections[connection.fd] = connection
-        if connection.fd > self._max_fd:
-            self._on_leak()
         if not connection.is_trusted:
             self._drop(connection, f"has uid {connection.uid}", Reason.FORBIDDEN)
         elif len(self._connections) > self._max_connections:
@@ -321,6 +336,7 @@ class Agent:
         """Accept the call; run it unless another for the same attachment is under way."""
         job = partial(self._run, connection, call)
         try:
+            self._look_at(connection)
             call.prepare()
             connection.answer(protocol.ACCEPTED)
             if protocol.withdrawn(connection.sock):
@@ -368,6 +384,10 @@ class Agent:
             self._home.move_thread()
         except OSError as err:
             raise SpentThread(f"cannot return to the agent's network namespace: {err}") from err
+
+    def _thread_done(self) -> None:
+        if self.stopping:
+            self._ring()
 
     def _resume(self, job: Job) -> None:
         self._pool.submit(job)

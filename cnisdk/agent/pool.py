@@ -33,7 +33,8 @@ class SpentThread(BaseException):
 class Pool:
     """A bounded number of threads, one of which calls ``serve`` with each new connection.
 
-    Where none can be accepted ``failed`` is called with the error; see `listen`.
+    Where none can be accepted ``failed`` is called with the error; see `listen`.  ``done`` is
+    called whenever a thread has nothing more to do.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Pool:
         listener: socket.socket,
         serve: Callable[[socket.socket], object],
         failed: Callable[[OSError], object],
+        done: Callable[[], object],
         *,
         max_threads: int = MAX_THREADS,
     ) -> None:
         self._listener = listener
         self._serve = serve
         self._failed = failed
+        self._done = done
         self._max_threads = max_threads
         self._listening = False
         self._jobs: deque[Job] = deque()
@@ -61,7 +64,10 @@ class Pool:
         self._epoll.register(listener, 0)
 
     def listen(self, *, on: bool) -> None:
-        """Have connections accepted, or left in the backlog."""
+        """Have connections accepted, or left in the backlog.
+
+        When this returns, whoever has been accepted is served by one of the `busy` threads.
+        """
         with self._lock:
             self._listening = on
             self._epoll.modify(self._listener, _ONCE if on else 0)
@@ -82,8 +88,9 @@ class Pool:
 
     @property
     def busy(self) -> int:
-        """How many threads run a hook."""
-        return self._threads - self._idle
+        """How many threads do something."""
+        with self._lock:
+            return self._threads - self._idle
 
     def held_for(self) -> float:
         """Return for how many seconds no thread has been idle."""
@@ -121,6 +128,7 @@ class Pool:
                 with self._lock:
                     self._idle += 1
                     self._all_busy_since = 0.0
+                self._done()
         with self._lock:
             self._threads -= 1
             self._idle -= 1
@@ -137,15 +145,19 @@ class Pool:
         self._jobs.popleft()()
 
     def _take_connection(self) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except BlockingIOError:
-            return  # whoever connected has gone
-        except OSError as err:
-            self._failed(err)
-            return
-        finally:
-            with self._lock:
-                if self._listening:
-                    self._epoll.modify(self._listener, _ONCE)
-        self._serve(sock)
+        sock: socket.socket | OSError
+        with self._lock:
+            if not self._listening:
+                return
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return  # whoever connected has gone
+            except OSError as err:
+                sock = err
+            finally:
+                self._epoll.modify(self._listener, _ONCE)
+        if isinstance(sock, OSError):
+            self._failed(sock)
+        else:
+            self._serve(sock)

@@ -117,7 +117,7 @@ class RunningAgent:
             self.argv, cwd=ROOT, env=self.env, stderr=write, stdout=subprocess.DEVNULL
         )
         os.close(write)
-        self._reader = threading.Thread(target=self.log.read, args=(read,))
+        self._reader = threading.Thread(target=self.log.read, args=(read,), daemon=True)
         self._reader.start()
         self.log.wait("serving", since=since)
 
@@ -134,9 +134,13 @@ class RunningAgent:
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if self.process.poll() is None:
-            assert self.kill(signal.SIGTERM) == 0, self.log.lines
-        self._reader.join(TIMEOUT)
+        try:
+            if self.process.poll() is None and err is None:
+                assert self.kill(signal.SIGTERM) == 0, self.log.lines
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self._reader.join(TIMEOUT)
 
     # -- calling it ---------------------------------------------------------------------------
 
