@@ -8,7 +8,6 @@ from ipaddress import (
     IPv6Address,
     IPv6Interface,
     IPv6Network,
-    ip_address,
 )
 
 
@@ -73,7 +72,7 @@ def address(value: object) -> IPv4Address | IPv6Address | None:
         return None
     if isinstance(value, str) and "%" not in value:
         try:
-            return ip_address(value)
+            return IPv6Address(value) if ":" in value else IPv4Address(value)
         except ValueError:
             pass
     raise ValueError("is no IP address")

@@ -10,10 +10,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from pydantic import AliasChoices, AliasPath, BaseModel
-from pydantic.fields import FieldInfo
-
-from cnisdk.types._wire import Plain
+from cnisdk.types._fields import Declared, Parsed, is_light
 
 Below = Callable[[Any], Any] | None
 """Makes a value canonical; None for one that is handed on as it is."""
@@ -26,13 +23,14 @@ class Keys:
 
     __slots__ = ("below", "folded", "optional")
 
-    def __init__(self, model: type[BaseModel]) -> None:
+    def __init__(self, model: Any) -> None:
         self.below: dict[str, Below] = {}
         self.optional: set[str] = set()
-        for name, field in model.model_fields.items():
-            for key in _spellings(name, field):
-                self.below[key] = _below_field(field)
-                if not field.is_required():
+        for field in declarations(model).values():
+            below = _below(field.annotation) if field.parsed is None else None
+            for key in field.keys:
+                self.below[key] = below
+                if not field.is_required:
                     self.optional.add(key)
         self.folded = {key.lower(): key for key in self.below}
 
@@ -60,26 +58,39 @@ class Keys:
 
 
 @cache
-def keys_of(model: type[BaseModel]) -> Keys:
+def keys_of(model: Any) -> Keys:
     """Return the keys of ``model``, worked out once."""
-    if not model.__pydantic_complete__:
-        model.model_rebuild()
     return Keys(model)
 
 
-def _spellings(name: str, field: FieldInfo) -> Iterable[str]:
-    alias = field.validation_alias
+def declarations(model: Any) -> dict[str, Declared]:
+    """Return the fields of a light or a pydantic model by name."""
+    if is_light(model):
+        light: dict[str, Declared] = model.__wire__
+        return light
+    if not model.__pydantic_complete__:
+        model.model_rebuild()
+    return {
+        name: Declared(
+            field.annotation,
+            keys=_spellings(name, field.validation_alias),
+            metadata=tuple(field.metadata),
+            settings={} if field.is_required() else {"default": field.default},
+        )
+        for name, field in model.model_fields.items()
+    }
+
+
+def _spellings(name: str, alias: Any) -> tuple[str, ...]:
+    """Return the keys of pydantic's ``validation_alias``, which may be one of its classes."""
     if alias is None:
         return (name,)
-    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-    firsts = [choice.path[0] if isinstance(choice, AliasPath) else choice for choice in choices]
-    return [first for first in firsts if isinstance(first, str)]
+    firsts = [getattr(choice, "path", [choice])[0] for choice in getattr(alias, "choices", [alias])]
+    return tuple(first for first in firsts if isinstance(first, str))
 
 
-def _below_field(field: FieldInfo) -> Below:
-    if any(isinstance(item, Plain) for item in field.metadata):
-        return None
-    return _below(field.annotation)
+def _is_parsed(metadata: Iterable[object]) -> bool:
+    return any(isinstance(item, Parsed) for item in metadata)
 
 
 def _below(annotation: Any) -> Below:
@@ -87,13 +98,12 @@ def _below(annotation: Any) -> Below:
     origin = get_origin(annotation)
     arguments = get_args(annotation)
     if origin is None:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            return _below_model(annotation)
-        return None
+        return _below_model(annotation) if is_model(annotation) else None
     if origin in (Union, UnionType):
         return _first(arguments)
     if not isinstance(origin, type):  # Annotated, Literal and the like
-        return _below(arguments[0]) if hasattr(annotation, "__metadata__") else None
+        metadata = getattr(annotation, "__metadata__", None)
+        return None if metadata is None or _is_parsed(metadata) else _below(arguments[0])
     if issubclass(origin, Mapping):
         return _in_values(_below(arguments[1]))
     return _in_items(_first(arguments))
@@ -104,7 +114,12 @@ def _first(annotations: Iterable[Any]) -> Below:
     return next((below for one in annotations if (below := _below(one)) is not None), None)
 
 
-def _below_model(model: type[BaseModel]) -> Below:
+def is_model(annotation: Any) -> bool:
+    """Say whether a type is a model, light or pydantic's."""
+    return is_light(annotation) or hasattr(annotation, "__pydantic_complete__")
+
+
+def _below_model(model: Any) -> Below:
     def canonical(value: Any) -> Any:
         return keys_of(model).canonical(value)
 

@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnisdk.types import _json
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Path = tuple[str | int, ...]
 """Keys and indexes from the root."""
@@ -33,8 +34,10 @@ class InvalidError(ValueError):
         self.problems = problems
 
 
-def of(err: ValidationError) -> list[Problem]:
+def of(err: "ValidationError") -> list[Problem]:
     """Return what pydantic found, and what validators of ours found below it."""
+    from pydantic import ValidationError
+
     problems: list[Problem] = []
     for found in err.errors(include_url=False, include_input=False):
         path: Path = found["loc"]

@@ -6,9 +6,7 @@ in the case of keys (containerd sends ``HostPort``), which reading takes care of
 
 from typing import Annotated
 
-from pydantic import Field
-
-from cnisdk.types._wire import WireModel
+from cnisdk.types._wire import Field, WireModel
 
 _LENIENT = Field(strict=False)  # a list is as good as a tuple
 

@@ -6,24 +6,23 @@ such as an address, is read from its text.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
-
-from pydantic import Field, ValidationError
-from pydantic_core.core_schema import ValidationInfo
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cnisdk import versions
 from cnisdk.errors import InvalidNetworkConfigError, UnsupportedFieldError
-from cnisdk.types import _exact, _json, _problems
+from cnisdk.types import _checks, _json, _problems
+from cnisdk.types._fields import Parsed, is_light
 from cnisdk.types._keys import keys_of
 from cnisdk.types._problems import InvalidError, Problem
-from cnisdk.types._wire import BY_ALIAS, Plain, WireModel
+from cnisdk.types._wire import Field, WireModel
 from cnisdk.types.capabilities import RuntimeConfig
 from cnisdk.types.result import DNS, Result
 
-_OBJECT = {"type": "object"}
+if TYPE_CHECKING:
+    from pydantic_core.core_schema import ValidationInfo
 
 
-def _prev_result(value: object, info: ValidationInfo) -> Result | None:
+def _prev_result(value: object, info: "ValidationInfo") -> Result | None:
     if value is None or isinstance(value, Result):
         return value
     if info.context is not None and "prevResult" in info.context:
@@ -33,16 +32,7 @@ def _prev_result(value: object, info: ValidationInfo) -> Result | None:
     return read(value, info.data.get("cni_version", ""))  # type: ignore[arg-type]
 
 
-def _runtime_config(value: object) -> RuntimeConfig:
-    if value is None:
-        return _no_runtime_config()
-    if isinstance(value, RuntimeConfig):
-        return value
-    return RuntimeConfig.model_validate(keys_of(RuntimeConfig).canonical(value), **BY_ALIAS)
-
-
-def _no_runtime_config() -> RuntimeConfig:
-    return _NO_RUNTIME_CONFIG
+_PREV_RESULT = Parsed(_prev_result, {"type": "object"}, with_info=True)
 
 
 class IPAMConfig(WireModel):
@@ -70,18 +60,19 @@ class PluginConfig(WireModel):
     dns: DNS = Field(default_factory=DNS)
     args: dict[str, Any] = Field(default_factory=dict)
     """Optional information from the runtime; CONVENTIONS has it under ``cni``."""
-    runtime_config: Annotated[RuntimeConfig, Plain(_runtime_config, _OBJECT)] = Field(
-        default_factory=_no_runtime_config, alias="runtimeConfig"
-    )
-    prev_result: Annotated[Result | None, Plain(_prev_result, _OBJECT, with_info=True)] = Field(
-        default=None, alias="prevResult"
-    )
+    runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig, alias="runtimeConfig")
+    prev_result: Annotated[Result | None, _PREV_RESULT] = Field(default=None, alias="prevResult")
     """What the plugins before this one did; on DEL and CHECK, what all of them did on ADD."""
 
 
 ConfigT = TypeVar("ConfigT", bound=PluginConfig)
 
-_NO_RUNTIME_CONFIG = RuntimeConfig.model_construct()
+
+def prepare(cls: type[PluginConfig]) -> None:
+    """Do now what the first `parse_config` would do: for a process that serves many calls."""
+    if not is_light(cls):
+        cls.model_rebuild()
+    keys_of(cls)
 
 
 def parse_config(cls: type[ConfigT], raw: Mapping[str, Any]) -> ConfigT:
@@ -117,6 +108,9 @@ def _validated(cls: type[ConfigT], raw: Mapping[str, Any]) -> ConfigT:
         del data["ipam"]
     if cls.model_config.get("extra") == "forbid":
         data = {key: value for key, value in data.items() if not _is_runtimes_own(key)}
+    made = _checks.accept(cls, data)
+    if made is not None:
+        return made
     context = None
     try:
         text = _json.compact(data)
@@ -125,13 +119,9 @@ def _validated(cls: type[ConfigT], raw: Mapping[str, Any]) -> ConfigT:
         context = {"prevResult": data.get("prevResult")}
     except (TypeError, ValueError) as err:
         raise InvalidError([Problem((), f"no JSON: {err}")]) from err
-    try:
-        config = cls.model_validate_json(text, strict=True, context=context, **BY_ALIAS)
-    except ValidationError as err:
-        raise InvalidError(_problems.of(err)) from err
-    if context is not None:
-        _exact.restore(config, data)
-    return config
+    from cnisdk.types import _pydantic
+
+    return _pydantic.read_json(cls, text, data, context)
 
 
 def _is_runtimes_own(key: str) -> bool:

@@ -16,14 +16,11 @@ What differs:
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from cnisdk import versions
 from cnisdk.errors import DecodingError, IncompatibleVersionError, InvalidNetworkConfigError
-from cnisdk.types import _problems
+from cnisdk.types import _checks, _problems
 from cnisdk.types._keys import keys_of
 from cnisdk.types._problems import InvalidError, Path, Problem
-from cnisdk.types._wire import BY_ALIAS
 from cnisdk.types.result import DNS, Interface, IPConfig, Result, Route
 
 _IP4_IP6 = frozenset({"0.1.0", "0.2.0"})
@@ -68,10 +65,15 @@ def read(obj: Mapping[str, Any], default_version: str = "") -> Result:
     origin: dict[Path, Path] = {}
     wire = _from_ip4_ip6(obj, origin) if version in _IP4_IP6 else _from_ips(obj, version)
     wire["cniVersion"] = versions.CURRENT
+    made = _checks.accept(Result, wire)
+    if made is not None:
+        return made
+    from cnisdk.types import _pydantic
+
     try:
-        return Result.model_validate(wire, **BY_ALIAS)
-    except ValidationError as err:
-        raise InvalidError(_renamed(_problems.of(err), origin)) from err
+        return _pydantic.read(Result, wire)
+    except InvalidError as err:
+        raise InvalidError(_renamed(err.problems, origin)) from err
 
 
 def _string(obj: Mapping[str, Any], key: str) -> str:

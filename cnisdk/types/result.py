@@ -13,12 +13,13 @@ from ipaddress import (
 )
 from typing import Annotated, Any, Self
 
-from pydantic import Field
-
 from cnisdk.types import _address
-from cnisdk.types._wire import Plain, WireModel
+from cnisdk.types._fields import Parsed
+from cnisdk.types._light import values
+from cnisdk.types._wire import Field, WireModel
 
-_ADDRESS = Plain(_address.address, {"type": "string"})
+_TEXT = {"type": "string"}
+_ADDRESS = Parsed(_address.address, _TEXT)
 _UINT32 = Field(ge=0, le=2**32 - 1)
 _LENIENT = Field(strict=False)  # a list is as good as a tuple
 
@@ -40,7 +41,7 @@ class Interface(WireModel, strict=True):
 class IPConfig(WireModel, strict=True):
     """An address that the attachment assigned."""
 
-    address: Annotated[IPv4Interface | IPv6Interface, Plain(_address.interface, {"type": "string"})]
+    address: Annotated[IPv4Interface | IPv6Interface, Parsed(_address.interface, _TEXT)]
     gateway: Annotated[IPv4Address | IPv6Address | None, _ADDRESS] = None
     interface: Annotated[int | None, Field(ge=0)] = None
     """Index into the result's ``interfaces``; None while it is nobody's, as from IPAM."""
@@ -49,7 +50,7 @@ class IPConfig(WireModel, strict=True):
 class Route(WireModel, strict=True):
     """A route in the container."""
 
-    dst: Annotated[IPv4Network | IPv6Network, Plain(_address.network, {"type": "string"})]
+    dst: Annotated[IPv4Network | IPv6Network, Parsed(_address.network, _TEXT)]
     gw: Annotated[IPv4Address | IPv6Address | None, _ADDRESS] = None
     """The next hop; None leaves the choice to the plugin, which may take an IP's gateway."""
     mtu: Annotated[int | None, _UINT32] = None
@@ -87,4 +88,8 @@ class Result(WireModel, strict=True):
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with ``changes`` in the named fields, checked as any other value."""
-        return type(self)(**{**dict(self), **changes})
+        made = type(self)(**{**values(self), **changes})
+        if made.model_extra is not None:
+            for key, value in (self.model_extra or {}).items():
+                made.model_extra.setdefault(key, value)
+        return made

@@ -7,12 +7,11 @@ sense, so they are understood (`range_sets`) by the hooks that need them.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field
-
 from cni_host_local.errors import UNAVAILABLE
 from cni_host_local.range import Address, MalformedError, Range, RangeError, parse_address
 from cni_host_local.range_set import RangeSet
 from cnisdk import (
+    Field,
     InvalidEnvironmentError,
     InvalidNetworkConfigError,
     IPAMConfig,
