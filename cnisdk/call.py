@@ -6,7 +6,7 @@ share the `Call`.  Nothing here reads os.environ: the agent serves many callers 
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnisdk.errors import InvalidEnvironmentError
@@ -24,8 +24,10 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where nft and iptables are looked for when the runtime passes no PATH, as podman may."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+# Not dataclasses: those import inspect, which takes longer than all of a call's system calls.
+
+
+class Call(NamedTuple):
     """The environment of one call; SPEC section 2, "Parameters".
 
     Every parameter is the variable's text, ``""`` where it is unset or empty.
@@ -45,7 +47,7 @@ class Call:
     """CNI_PATH, directories separated by os.pathsep."""
     netns_override: bool = False
     """CNI_NETNS_OVERRIDE: the container's namespace may be the plugin's own."""
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = MappingProxyType({})
     """All variables the caller set; what a delegate inherits."""
     stdin: bytes = b""
     """The network configuration as it came; what a delegate is given."""
@@ -94,8 +96,7 @@ class Call:
             return  # nobody reads the log; the call itself is unharmed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attachment:
+class Attachment(NamedTuple):
     """A container's interface in a network: what ADD makes and DEL takes away."""
 
     network: str

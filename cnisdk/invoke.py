@@ -203,9 +203,7 @@ def delegate(
 def _delegate(call: Call, plugin: str, command: str, stdin: bytes) -> bytes:
     environ = {**call.environ, "CNI_COMMAND": command}
     if call.served is not None:
-        import dataclasses
-
-        inner = dataclasses.replace(call, command=command, environ=environ, stdin=stdin)
+        inner = call._replace(command=command, environ=environ, stdin=stdin)
         answer = call.served(plugin, inner)
         if answer is not None:
             return answer

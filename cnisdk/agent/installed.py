@@ -6,10 +6,11 @@ from typing import Any
 
 from cnisdk.agent import journal
 from cnisdk.plugin import Plugin
+from cnisdk.types.config import prepare
 
 GROUP = "cnisdk.plugins"
 
-_USUAL = ("traceback", "dataclasses", "signal", "select", "cnisdk.net.execute")
+_USUAL = ("traceback", "signal", "select", "cnisdk.net.execute")
 """What a hook or the runner imports when first needed."""
 
 
@@ -44,4 +45,4 @@ def warm(plugins: Sequence[type[Plugin[Any]]]) -> None:
     for module in _USUAL:
         import_module(module)
     for plugin in plugins:
-        plugin.config_type.model_rebuild()
+        prepare(plugin.config_type)

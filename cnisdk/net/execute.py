@@ -296,7 +296,8 @@ def _spawn(
     stdout: int,
     stderr: int,
 ) -> int:
-    from signal import SIGPIPE, SIGXFSZ
+    # what signal makes its enumerations from, which takes it 2 ms
+    from _signal import SIGPIPE, SIGXFSZ  # type: ignore[import-not-found]
 
     return os.posix_spawn(
         path,
