@@ -6,6 +6,7 @@ from functools import partial
 from cni_bridge import bridge as bridges, check, container as inside, gateway, veth
 from cni_bridge.config import Config
 from cni_bridge.errors import HostConflictError
+from cni_bridge.kernel import beside
 from cnisdk import (
     DNS,
     Attachment,
@@ -128,33 +129,38 @@ class Bridge(Plugin[Config]):
 
         Addresses are released last, when nothing here refers to them any more.
         """
+        remove_link = partial(self._remove_link, config, attachment)
+        release = partial(self.ipam.delete, config)
+        if not config.ip_masq:
+            collect(remove_link, release)
+            return
         had = inside.Addresses([], [])
 
-        def remove_link() -> None:
+        def look() -> None:
             nonlocal had
-            had = self._remove_link(config, attachment)
+            if attachment.netns_or_none is not None:
+                with RTNL(attachment.netns_or_none) as container:
+                    had = inside.addresses(container, attachment.ifname)
 
         def remove_rules() -> None:
-            if config.ip_masq:
-                recorded = (
-                    [ip.address for ip in config.prev_result.ips] if config.prev_result else []
-                )
-                self._unmasquerade(attachment, {*had.own, *recorded}, keep=had.others)
+            recorded = [ip.address for ip in config.prev_result.ips] if config.prev_result else []
+            self._unmasquerade(attachment, {*had.own, *recorded}, keep=had.others)
 
-        collect(remove_link, remove_rules, partial(self.ipam.delete, config))
+        def remove_both() -> None:
+            # The kernel waits while it deletes a link, and again while it changes rules.
+            with beside(remove_link) as link_is_removed:
+                collect(remove_rules, link_is_removed)
 
-    def _remove_link(self, config: Config, attachment: Attachment) -> inside.Addresses:
-        """Delete the veth and return the addresses it had, and those that the container keeps."""
-        had = inside.Addresses([], [])
+        collect(look, remove_both, release)
+
+    def _remove_link(self, config: Config, attachment: Attachment) -> None:
+        """Delete the veth, by its end in the container or by what ADD recorded."""
         if attachment.netns_or_none is not None:
             with RTNL(attachment.netns_or_none) as container:
-                if config.ip_masq:
-                    had = inside.addresses(container, attachment.ifname)
                 if veth.remove_peer(container, attachment.ifname):
-                    return had
+                    return
         if config.prev_result is not None:
             veth.remove_recorded(config.prev_result, config.bridge)
-        return had
 
     def check(self, config: Config, attachment: Attachment) -> None:
         """Raise `DamagedError` with all that is not as the result of ADD says."""
