@@ -414,12 +414,17 @@ def _os_error_text(err: OSError) -> str:
 
 
 def main(
-    plugin: type[Plugin[Any]], *, netns_fd: int = NETNS_BY_PATH, served: Served | None = None
+    plugin: type[Plugin[Any]],
+    *,
+    netns_fd: int = NETNS_BY_PATH,
+    served: Served | None = None,
+    afterwards: Callable[[], object] = lambda: None,
 ) -> NoReturn:
     """Be the executable of ``plugin``: serve the call in the environment and exit.
 
     Without any CNI variable (somebody typed the name) it says what it is on stderr.
-    ``netns_fd`` and ``served`` are as in `Call`.
+    ``netns_fd`` and ``served`` are as in `Call`; ``afterwards`` is called when the answer of a
+    call that succeeded is out.
     """
     if not any(name.startswith("CNI_") for name in os.environ):
         sys.stderr.write(about(plugin))
@@ -430,6 +435,8 @@ def main(
         command = os.environ.get("CNI_COMMAND", "")
         reader = _read_offered if command == "VERSION" else _read_all
         status = run(plugin, os.environ, reader, stdout, netns_fd=netns_fd, served=served)
+    if status == 0 and not token.reason:
+        afterwards()
     # The answer is out and nothing is left to clean up: skip the interpreter's own teardown.
     os._exit(status)
 

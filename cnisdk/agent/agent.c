@@ -67,6 +67,34 @@ static int connect_agent(struct call *call, const char *path, int patience_ms)
 	return -1;
 }
 
+/* Return where an agent that an earlier call has left behind would listen, see warm.py. */
+static const char *warm_socket(const struct settings *s, int place)
+{
+	const char *base = place == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+	static char path[PATH_MAX];
+
+	if (place > 1 || !base || *base != '/' || !s->payload_id || atoi(s->warm) <= 0)
+		return NULL;
+	snprintf(path, sizeof path, "%s/cnisdk-warm/%.32s/agent.sock", base, s->payload_id);
+	return path;
+}
+
+/* Connect to the agent that somebody set up, or else to one that was left behind. */
+static int connect_any(const struct settings *s, struct call *call)
+{
+	const char *path = getenv("CNISDK_SOCKET");
+	int fd = connect_agent(call, path && *path ? path : s->socket, s->patience_ms);
+	struct call first = *call;
+
+	for (int place = 0; fd < 0 && (path = warm_socket(s, place)); place++)
+		fd = connect_agent(call, path, s->patience_ms);
+	if (fd < 0)
+		*call = first; /* what is wrong with the first one is what matters */
+	else
+		call->no_agent = false;
+	return fd;
+}
+
 /* Send all of the request, the descriptors with its first byte. */
 static bool send_request(int fd, const struct call *call, const int *fds, uint32_t mask)
 {
@@ -190,7 +218,6 @@ static bool copy_output(int from, int to)
 enum outcome ask_agent(const struct settings *s, struct call *call, int *status)
 {
 	int streams[3] = { call->input_fd, -1, -1 }, fds[MAX_DESCRIPTORS], count = 0, fd;
-	const char *path = getenv("CNISDK_SOCKET");
 	enum outcome outcome = NOT_BEGUN;
 	uint32_t mask = 0;
 	int own, container;
@@ -200,7 +227,7 @@ enum outcome ask_agent(const struct settings *s, struct call *call, int *status)
 	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (own < 0)
 		return without(call, "/proc/self/ns/net: %s", strerror(errno));
-	fd = connect_agent(call, path && *path ? path : s->socket, s->patience_ms);
+	fd = connect_any(s, call);
 	if (fd < 0)
 		return NOT_BEGUN;
 	for (int stream = 0; stream < 3; stream++) {

@@ -34,8 +34,13 @@ __attribute__((weak)) const char *prepare_one_call(const struct settings *settin
 static char pool[64 << 10]; /* of expanded arguments */
 static size_t pooled;
 
-/* Return `text` with %s, %n, %d and %% replaced, NULL if it is too long. */
-static char *expand(const char *text, const char *self, const char *name, const char *directory)
+/* What %s, %n, %d and %w stand for. */
+struct known {
+	const char *self, *name, *directory, *warm;
+};
+
+/* Return `text` with what is known and %% replaced, NULL if it is too long. */
+static char *expand(const char *text, const struct known *known)
 {
 	char *start = pool + pooled;
 
@@ -46,7 +51,8 @@ static char *expand(const char *text, const char *self, const char *name, const 
 
 		if (*text == '%' && text[1]) {
 			text++;
-			part = *text == 's' ? self : *text == 'n' ? name : *text == 'd' ? directory : "%";
+			part = *text == 's' ? known->self : *text == 'n' ? known->name :
+			       *text == 'd' ? known->directory : *text == 'w' ? known->warm : "%";
 		}
 		size = strlen(part);
 		if (size >= sizeof pool - pooled)
@@ -61,9 +67,10 @@ static char *expand(const char *text, const char *self, const char *name, const 
 /* Execute exec= with arg= and our own arguments; return only to report a failure. */
 static int execute(const struct settings *s, struct call *call)
 {
-	const char *self = (const char *)getauxval(AT_EXECFN);
 	int code = strcmp(call->command, "STATUS") ? 5 : 50, count = 0, n = 0;
 	static char directory[PATH_MAX];
+	const struct known known = { (const char *)getauxval(AT_EXECFN), call->name, directory,
+				     s->warm };
 	const char *problem = prepare_one_call(s, directory);
 	char *path, **argv;
 	bool fits;
@@ -73,12 +80,12 @@ static int execute(const struct settings *s, struct call *call)
 	while (call->argv[count])
 		count++;
 	argv = calloc((size_t)(1 + s->args + count), sizeof *argv);
-	path = expand(s->exec, self, call->name, directory);
+	path = expand(s->exec, &known);
 	fits = argv && path;
 	for (int i = -1; fits && i < s->args; i++) {
 		const char *text = i >= 0 ? s->arg[i] : s->argv0 ? s->argv0 : s->exec;
 
-		fits = (argv[n++] = expand(text, self, call->name, directory)) != NULL;
+		fits = (argv[n++] = expand(text, &known)) != NULL;
 	}
 	if (!fits)
 		return fail(s, call, code, "cannot execute the plugin", "arguments are too long");

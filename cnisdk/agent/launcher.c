@@ -200,7 +200,7 @@ int main(int argc, char **argv)
 	static char *unnamed[] = { (char *)"cnisdk", NULL };
 	static struct call call = { .input_fd = -1 };
 	static struct settings settings;
-	const char *command = getenv("CNI_COMMAND"), *slash;
+	const char *command = getenv("CNI_COMMAND"), *warm = getenv("CNISDK_WARM"), *slash;
 	int status = 1;
 
 	call.argv = argc > 0 ? argv : unnamed;
@@ -211,6 +211,8 @@ int main(int argc, char **argv)
 	if (!find_streams(&call))
 		return 1;
 	read_settings(&settings);
+	if (warm && *warm)
+		settings.warm = warm;
 	if (!*call.command)
 		return run_alone(&settings, &call);
 	if (!strcmp(call.command, "VERSION"))

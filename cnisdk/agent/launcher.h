@@ -24,6 +24,7 @@ struct settings {
 	const char *arg[MAX_ARGS];
 	int args;
 	const char *payload_id; /* NULL: nothing to unpack */
+	const char *warm; /* seconds, "" for none: CNISDK_WARM comes before warm= */
 	const char *unpack_dir[MAX_UNPACK_DIRS];
 	int unpack_dirs; /* 0: the usual ones */
 	enum { DEL_QUEUE, DEL_FAIL, DEL_IGNORE } on_del;

@@ -41,6 +41,8 @@ _DEFAULTS = {
     "socket": "/run/cnisdk/agent.sock",
     "patience-ms": "1000",
     "limit-ms": "600000",
+    "payload-id": "",
+    "warm": "",
 }
 
 
@@ -60,8 +62,8 @@ class Late(Exception):  # noqa: N818
     """The agent has begun, is still there, and takes too long."""
 
 
-def main(path: str, one_call: "Callable[[], NoReturn] | None" = None) -> "NoReturn":
-    """Be the executable at ``path``; ``one_call`` makes the call instead of ``exec=``."""
+def main(path: str, one_call: "Callable[[str], NoReturn] | None" = None) -> "NoReturn":
+    """Be the executable at ``path``; ``one_call`` makes the call and takes ``%w`` for it."""
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     launcher = Launcher(path, one_call)
@@ -72,12 +74,13 @@ def main(path: str, one_call: "Callable[[], NoReturn] | None" = None) -> "NoRetu
 class Launcher:
     """One call on its way."""
 
-    def __init__(self, path: str, one_call: "Callable[[], NoReturn] | None") -> None:
+    def __init__(self, path: str, one_call: "Callable[[str], NoReturn] | None") -> None:
         self.path = path
         self.name = sys.argv[0].rpartition("/")[2]
         self.one_call = one_call
         self.open = find_streams()
         self.settings, self.args = read_settings(path)
+        self.warm = os.environ.get("CNISDK_WARM") or self.settings["warm"]
         self.command = os.environ.get("CNI_COMMAND", "")
         self.input = b""
         self.input_fd = -1
@@ -128,7 +131,7 @@ class Launcher:
         except OSError as err:
             raise NotBegun(f"/proc/self/ns/net: {err.strerror}") from err
         patience = int(self.settings["patience-ms"])
-        sock = connect(os.environ.get("CNISDK_SOCKET") or self.settings["socket"], patience)
+        sock = self._connect(patience)
         streams = {0: self.input_fd, 1: make_memfd(), 2: make_memfd()}
         fds = [streams[fd] for fd in range(3) if self.open[fd]]
         mask = sum(1 << fd for fd in range(3) if self.open[fd]) | 8
@@ -147,6 +150,20 @@ class Launcher:
             sock.close()
             copy_output(streams[2], 2)
         return status if copy_output(streams[1], 1) else 1
+
+    def _connect(self, patience: int) -> _socket.socket:
+        """Connect to the agent that somebody set up, or to one that a call has left: warm.py."""
+        paths = [os.environ.get("CNISDK_SOCKET") or self.settings["socket"]]
+        if (identity := self.settings["payload-id"]) and self.warm.isdigit() and int(self.warm):
+            bases = ("/run", os.environ.get("XDG_RUNTIME_DIR", ""))
+            paths += [f"{b}/cnisdk-warm/{identity}/agent.sock" for b in bases if b[:1] == "/"]
+        problems = []
+        for path in paths:
+            try:
+                return connect(path, patience)
+            except NotBegun as why:
+                problems.append(why)
+        raise problems[0]
 
     # -- without it: JSON ----------------------------------------------------------------------
 
@@ -210,7 +227,7 @@ class Launcher:
             os.lseek(self.input_fd, 0, os.SEEK_SET)
             os.dup2(self.input_fd, 0)
         if self.one_call is not None:
-            self.one_call()
+            self.one_call(self.warm)
         path = self._expand(self.settings["exec"])
         argv = [self._expand(self.settings.get("argv0", self.settings["exec"]))]
         argv += map(self._expand, self.args)
@@ -223,8 +240,8 @@ class Launcher:
             return self._fail(code, "cannot execute the plugin", f"{path}: {err.strerror}")
 
     def _expand(self, text: str) -> str:
-        """Return ``text`` with %s, %n, %d and %% replaced; nothing is ever unpacked here."""
-        known = {"s": self.path, "n": self.name, "d": ""}
+        """Return ``text`` with %s, %n, %d, %w and %% replaced; nothing is ever unpacked here."""
+        known = {"s": self.path, "n": self.name, "d": "", "w": self.warm}
         expanded = ""
         rest = text
         while "%" in rest[:-1]:

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -38,11 +39,12 @@ class Listener(NamedTuple):
         systemd.pass_listener(self.sock)
 
 
-def open_listener(path: str) -> Listener:
+def open_listener(path: str, prepare: Callable[[], object] = lambda: None) -> Listener:
     """Return a listening socket at ``path``, or the one that was passed to this process.
 
     The directory is made with mode 0700, or has to have it already and belong to us.  Where an
     agent lives that serves ``path``, or still undoes what it did: OSError(EADDRINUSE).
+    ``prepare`` is called when ``path`` is ours and nobody can connect yet.
     """
     lock = os.environ.pop(_LOCK_VARIABLE, "")
     passed = systemd.listener()
@@ -55,6 +57,7 @@ def open_listener(path: str) -> Listener:
     lock_fd = _lock(f"{path}.lock", path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
+        prepare()
         with suppress(FileNotFoundError):
             os.unlink(path)  # of an agent that died: we have its lock
         sock.bind(path)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from cnisdk import versions
-from cnisdk.agent import init, installed, journal, systemd
+from cnisdk.agent import init, installed, journal, limits, systemd
 from cnisdk.agent.daemon import Agent
 from cnisdk.agent.health import Health
 from cnisdk.agent.listener import Listener, UnsafeDirectoryError, open_listener
@@ -25,12 +25,6 @@ from cnisdk.agent.protocol import SOCKET
 from cnisdk.agent.queue import DIRECTORY, Queue
 from cnisdk.agent.served import Plugins
 from cnisdk.plugin import Plugin
-
-if sys.platform == "linux":
-    import resource
-
-MAX_FDS = 1 << 16
-"""Soft limit on descriptors that is asked for; children inherit it, and some look at each."""
 
 TRIAL_TIMEOUT = 60.0
 """Seconds for new code to be loaded on trial."""
@@ -67,7 +61,7 @@ class _Process:
     """The agent, and what is around it in a process."""
 
     def __init__(self, path: str, load: Load, health_address: str, queue_directory: str) -> None:
-        self._raise_limits()
+        limits.allow_many_fds()
         plugins = load()
         if not plugins:
             raise LookupError("no plugin is installed")
@@ -147,14 +141,6 @@ class _Process:
         if now - self._fed > self._watchdog:
             self._fed = now
             systemd.notify("WATCHDOG=1")
-
-    @staticmethod
-    def _raise_limits() -> None:
-        """Allow many descriptors: a call holds a dozen while it runs."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = MAX_FDS if hard == resource.RLIM_INFINITY else min(hard, MAX_FDS)
-        if wanted > soft:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _supported(plugins: Plugins) -> dict[str, list[str]]:

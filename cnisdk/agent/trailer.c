@@ -53,6 +53,8 @@ static void take_setting(struct settings *s, const char *key, const char *value,
 		s->queue_dir = value;
 	else if (!strcmp(key, "socket"))
 		s->socket = value;
+	else if (!strcmp(key, "warm"))
+		s->warm = value;
 	else if (!strcmp(key, "patience-ms"))
 		s->patience_ms = atoi(value);
 	else if (!strcmp(key, "limit-ms"))
@@ -89,6 +91,7 @@ void read_settings(struct settings *s)
 		.versions = "0.1.0,0.2.0,0.3.0,0.3.1,0.4.0,1.0.0,1.1.0",
 		.socket = "/run/cnisdk/agent.sock",
 		.queue_dir = "/var/lib/cnisdk/queue",
+		.warm = "",
 		.patience_ms = 1000,
 		.limit_ms = 600000,
 	};

@@ -35,12 +35,13 @@ Settings, of which the launchers ignore those they do not know:
 ``limit-ms``    how long it may take for an accepted call; 600000
 ``payload-id``  names the payload's directory: 32 hexadecimal digits, see `cnisdk.build.archive`
 ``unpack-dir``  may be repeated: where that directory may be, tried in their order
-``warm``        seconds for which a call may leave an agent behind; for what is executed
+``warm``        seconds for which a call may leave an agent behind, unless CNISDK_WARM says
 =============== ===================================================================================
 
 In ``exec``, ``argv0`` and ``arg``, ``%s`` is the path of the executable itself, ``%n`` the name
 it was called by (a link ``host-local`` to ``bridge`` is told apart by it), ``%d`` the directory
-that the payload was unpacked to, ``%%`` a percent sign.
+that the payload was unpacked to, ``%w`` the seconds for which it may leave an agent behind, which
+may be nothing, ``%%`` a percent sign.
 """
 
 import os
@@ -124,7 +125,7 @@ def _check(key: str, value: str) -> None:
         versions = value.split(",")
         wrong = len(value) > 512 or not all(_VERSION.fullmatch(version) for version in versions)
     elif key in ("exec", "argv0", "arg"):
-        wrong = bool(re.search("%(?![snd%])", value.replace("%%", "")))
+        wrong = bool(re.search("%(?![sndw%])", value.replace("%%", "")))
     elif key == "payload-id":
         wrong = not re.fullmatch("[0-9a-f]{32}", value)
     elif key in ("socket", "queue-dir", "unpack-dir"):

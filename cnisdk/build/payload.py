@@ -75,7 +75,7 @@ def assemble(
     _remember(interpreter, described["asked"], tree / "memo")
     versions = {name: tuple(spoken) for name, spoken in described["versions"].items()}
     command = copy.command("%d") if copy else interpreter.command()
-    return Payload(tree, (*command, "%d/main.pyc", "%n", "%s"), versions)
+    return Payload(tree, (*command, "%d/main.pyc", "%n", "%s", "%w"), versions)
 
 
 def collect(projects: Sequence[Project]) -> dict[str, Path]:
@@ -177,7 +177,7 @@ def _remember(interpreter: Interpreter, asked: Mapping[str, Any], output: Path) 
 
 def _try(run: Sequence[str], tree: Path, projects: Sequence[Project]) -> dict[str, Any]:
     """Import the plugins out of the tree alone, with nothing around it that could help."""
-    argv = [*run, str(tree / "main.pyc"), "", ""]
+    argv = [*run, str(tree / "main.pyc"), "", "", ""]
     done = subprocess.run(argv, env={}, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode == 0:
         described: dict[str, Any] = json.loads(done.stdout)

@@ -30,10 +30,10 @@ sys.path[:0] = {path!r}
 from cnisdk.agent.launcher import main
 
 
-def one_call():
+def one_call(warm):
     from cnisdk.build.start import run
 
-    run({plugins!r}, sys.argv[0].rpartition("/")[2], {identity!r})
+    run({plugins!r}, sys.argv[0].rpartition("/")[2], {identity!r}, warm)
 
 
 main(__file__, one_call)

@@ -1,9 +1,10 @@
 """What runs first in a built executable: finds the modules of its payload, then the plugin.
 
-A launcher executes it as ``main.pyc NAME EXECUTABLE``, with the interpreter isolated (-I -S), so
-that nothing around it decides what is imported.  Beside it are ``modules`` (see
+A launcher executes it as ``main.pyc NAME EXECUTABLE WARM``, with the interpreter isolated (-I -S),
+so that nothing around it decides what is imported.  Beside it are ``modules`` (see
 `cnisdk.build.bundle`), ``plugins`` with a line ``NAME=MODULE:CLASS`` for each, ``memo`` (see
-`cnisdk.build.memo`) and ``site`` with what is not Python: extension modules, data.
+`cnisdk.build.memo`) and ``site`` with what is not Python: extension modules, data.  WARM is for how
+many seconds to leave an agent behind, see `cnisdk.agent.warm`.
 
 Import budget: nothing before `main` has put the finder in its place, as every module costs a
 search until then; no garbage is collected while modules are imported, since they are no garbage.
@@ -13,6 +14,7 @@ import gc
 import marshal
 import posix
 import sys
+import time
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import (
     ExtensionFileLoader,
@@ -99,7 +101,7 @@ class Loader(SourcelessFileLoader):
 def main() -> "NoReturn":
     """Be the plugin that the executable was called by the name of."""
     gc.disable()
-    main_file, name, executable, *arguments = sys.argv
+    main_file, name, executable, warm, *arguments = sys.argv
     directory = main_file.rpartition("/")[0]
     sys.argv = [executable, *arguments]
     # Behind what is built in and frozen, before everything that searches.
@@ -112,12 +114,16 @@ def main() -> "NoReturn":
     plugins = read_plugins(directory)
     if not name:
         describe(plugins, memo)
-    run(plugins, name, directory.rpartition("/")[2])
+    run(plugins, name, directory.rpartition("/")[2], warm)
 
 
-def run(plugins: dict[str, str], name: str, identity: str) -> "NoReturn":
-    """Import the plugin ``name`` and serve the call with it."""
+def run(plugins: dict[str, str], name: str, identity: str, warm: str = "") -> "NoReturn":
+    """Import the plugin ``name`` and serve the call with it.
+
+    ``warm`` is for how many seconds to leave an agent behind then; none if it is no number.
+    """
     gc.disable()
+    began = time.time()
     try:
         plugin = load(plugins, name)
         from cnisdk import runner
@@ -125,7 +131,56 @@ def run(plugins: dict[str, str], name: str, identity: str) -> "NoReturn":
         refuse(err)
     gc.freeze()
     gc.enable()
-    runner.main(plugin, served=served(plugins, identity))
+
+    def afterwards() -> None:
+        if warm.isdigit() and int(warm):
+            leave_agent(plugins, identity, int(warm), began)
+
+    runner.main(plugin, served=served(plugins, identity), afterwards=afterwards)
+
+
+def leave_agent(plugins: dict[str, str], identity: str, seconds: int, began: float) -> None:
+    """Leave a process behind that serves the next calls; return to end this one.
+
+    All descriptors of the caller are given up first, so it need not wait for more than the fork.
+    """
+    gc.freeze()  # what is closed here must not be closed again, once the number means another
+    finders = [finder for finder in sys.meta_path if isinstance(finder, Modules)]
+    keep = {finder.fd for finder in finders}
+    try:
+        if len(posix.listdir("/proc/self/task")) > 1:
+            return  # left by a hook: what they hold locked would stay so
+        null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        for fd in range(3):
+            posix.dup2(null, fd)
+        for fd in map(int, posix.listdir("/proc/self/fd")):
+            if fd > 2 and fd not in keep:
+                close(fd)
+        if posix.fork():
+            return
+    except OSError:
+        return
+    try:
+        posix.setsid()
+        if not posix.fork():
+            from cnisdk.agent import warm
+
+            def load_all() -> "dict[str, type[Plugin[Any]]]":
+                loaded = {name: load(plugins, name) for name in plugins}
+                # A process of its own would find nothing to import.
+                return {name: one for name, one in loaded.items() if not one.needs_process}
+
+            warm.serve(load_all, identity, seconds, loaded=0.0 if finders else began)
+    finally:
+        posix._exit(0)
+
+
+def close(fd: int) -> None:
+    """Close a descriptor; the one that listed them is closed already."""
+    try:
+        posix.close(fd)
+    except OSError:
+        return
 
 
 def read(path: str) -> bytes:
