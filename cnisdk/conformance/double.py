@@ -40,7 +40,7 @@ if [ -e "$d/hold/$k" ]; then
 fi
 for a in "$d/answers/$k" "$d/answers/$CNI_COMMAND"; do
     [ -e "$a.error" ] && {{ cat "$a.error"; exit 1; }}
-    [ -e "$a" ] && {{ cat "$a"; exit 0; }}
+    [ -e "$a" ] && {{ read -r line <"$a"; printf '%s\n' "$line"; exit 0; }}
 done
 case $CNI_COMMAND in
     ADD) echo '{{"code": 100, "msg": "no answer for '"$k"'"}}'; exit 1 ;;
@@ -143,7 +143,9 @@ class Double:
             route=f"10.{128 + number % 100}.0.0/16",
             nameserver="10.77.0.1",
         )
-        self._answer("ADD", container_id, ifname).write_text(json.dumps(offer.result(version)))
+        self._answer("ADD", container_id, ifname).write_text(
+            json.dumps(offer.result(version)) + "\n"
+        )
         return offer
 
     @contextlib.contextmanager

@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Start the session anew in a private host, if it is known to need one."""
-    if config.option.help or getattr(config.option, "version", 0):
+    if config.option.help or config.option.collectonly or getattr(config.option, "version", 0):
         return
     if config.getoption("cni_plugin") or config.getini("cni_private"):
         _go_private(config)
@@ -62,6 +62,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the session anew in a private host, if a test turns out to need one."""
+    if session.config.option.collectonly:
+        return
     if any(FIXTURES & set(getattr(item, "fixturenames", ())) for item in session.items):
         _go_private(session.config)
 
@@ -97,8 +99,12 @@ def pytest_collection_modifyitems(
     subject = _subject(config)
     config.stash[_bench] = Bench(subject)
     parent = Conformance.from_parent(session, name=subject.name)
-    for check in applicable(subject):
-        items.append(CheckItem.from_parent(parent, name=check.id, check=check))
+    checks: list[pytest.Item | pytest.Collector] = [
+        CheckItem.from_parent(parent, name=check.id, check=check) for check in applicable(subject)
+    ]
+    items += checks  # type: ignore[arg-type]
+    report = pytest.CollectReport(parent.nodeid, "passed", None, checks)
+    config.hook.pytest_collectreport(report=report)  # so that they are counted
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

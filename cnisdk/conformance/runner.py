@@ -170,7 +170,7 @@ class Bench:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self._thread = ThreadPoolExecutor(1, "conformance")
-        self._directory = Path(tempfile.mkdtemp(prefix="conformance-", dir="/run"))
+        self._directory: Path | None = None
         self._world: World | None = None
 
     def judge(self, check: Check) -> Verdict:
@@ -179,6 +179,7 @@ class Bench:
 
     def _judge(self, check: Check) -> Verdict:
         if self._world is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="conformance-", dir="/run"))
             directory = self._directory / "0"
             directory.mkdir()
             self._world = World(self.subject, directory, ask_versions(self.subject))
@@ -190,7 +191,8 @@ class Bench:
         if self._world is not None:
             self._thread.submit(self._world.__exit__, None, None, None).result()
         self._thread.shutdown()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def judge(check: Check, world: World) -> Verdict:
