@@ -17,30 +17,44 @@ from cnisdk.call import Call
 
 Level = Literal["info", "warning", "error"]
 
-MAX_TEXT = 3000
-"""Characters of one field: a line stays below PIPE_BUF as a rule, so lines do not mix."""
+MAX_LINE = 4096
+"""Bytes; what is longer (PIPE_BUF) may be written in parts, with others' lines in between."""
+
+_CUTS = (3000, 600, 60)  # characters of a text, tried in turn
 
 _dropped = 0
 _send: Callable[[bytes], int] | None = None
 
 
 def write(level: Level, event: str, **fields: Any) -> None:
-    """Write one line."""
+    """Write one line; long texts in it lose their middle."""
     global _send, _dropped  # the process has one stderr; a count that is a few off does no harm
     if _send is None:
         _send = _sender(2)
-    for name, value in fields.items():
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            fields[name] = value[:MAX_TEXT] + "…"
-    record = {"time": round(time.time(), 6), "level": level, "event": event[:MAX_TEXT], **fields}
+    record = {"time": round(time.time(), 6), "level": level, "event": event, **fields}
     if _dropped:
         record["lines_dropped"] = _dropped
-    line = json.dumps(record, ensure_ascii=False, default=str) + "\n"
+    line = _line(record)
+    for length in _CUTS:
+        if len(line) <= MAX_LINE:
+            break
+        line = _line({name: _cut(value, length) for name, value in record.items()})
     try:
-        _send(line.encode("utf-8", "backslashreplace"))
+        _send(line)
         _dropped = 0
     except OSError:
         _dropped += 1
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    text = json.dumps(record, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _cut(value: Any, length: int) -> Any:
+    if not isinstance(value, str) or len(value) <= length:
+        return value
+    return f"{value[: length // 2]} … {value[-length // 2 :]}"
 
 
 def about(call: Call, network: str = "") -> dict[str, str]:
