@@ -278,7 +278,7 @@ const char *prepare_one_call(const struct settings *s, char *directory)
 		bases[count] = s->unpack_dir[count];
 	if (count == 0) {
 		bases[count++] = "/var/lib/cnisdk/payload";
-		bases[count++] = "/run/cnisdk/payload";
+		bases[count++] = "/run/cnisdk-payload";
 		if (variable && snprintf(runtime, sizeof runtime, "%s/cnisdk/payload", variable) <
 					(int)sizeof runtime)
 			bases[count++] = runtime; /* of a user who is not root */

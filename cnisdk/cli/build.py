@@ -51,7 +51,7 @@ from cnisdk.build import progress
     metavar="DIR",
     multiple=True,
     help="Where to unpack on a node; may be repeated.  "
-    "[default: /var/lib/cnisdk/payload, /run/cnisdk/payload]",
+    "[default: /var/lib/cnisdk/payload, /run/cnisdk-payload]",
 )
 def build(
     projects: tuple[Path, ...],

@@ -14,7 +14,7 @@ from tests.host import ROOT
 
 PLUGINS = [ROOT / "plugins" / "bridge", ROOT / "plugins" / "host_local"]
 
-UNPACKED = Path("/run/cnisdk/payload")
+UNPACKED = Path("/run/cnisdk-payload")
 """Where all of them unpack to; /run is the session's own."""
 
 
