@@ -4,7 +4,6 @@ SPEC section 4: "a network plugin may also support delegation to other plugins â
 responsibility is to determine the interface IP/subnet, Gateway and Routes".
 """
 
-import sys
 from typing import TYPE_CHECKING
 
 from cnisdk import invoke
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from ipaddress import IPv4Address, IPv6Address
 
+    from cnisdk.net import route
     from cnisdk.net.netns import NetNS
     from cnisdk.net.rtnl import RTNL
-
-if sys.platform == "linux":
-    from cnisdk.net import addr, link, route, sysctl
 
 
 class IPAM:
@@ -106,6 +103,8 @@ def configure(
 
     Nothing is undone here on failure: all of it goes with the link.
     """
+    from cnisdk.net import addr, link, route, sysctl  # most plugins have no link to configure
+
     index = link.index_of(container, ifname)
     ours = [ip for ip in result.ips if _is_on(result, ip.interface, ifname)]
     if any(ip.address.version == 6 for ip in ours):
@@ -143,6 +142,8 @@ def _routes(
     result: Result, index: int, gateways: "dict[int, IPv4Address | IPv6Address]"
 ) -> "list[route.Route]":
     """Return the routes of ``result`` as the kernel takes them, each once."""
+    from cnisdk.net import route
+
     seen: dict[route.Route, None] = {}
     for entry in result.routes:
         wanted = route.Route(
