@@ -21,6 +21,9 @@ demo: build ## attach two containers to a bridge network, without root, and take
 test: $(VENV)/ready-to-test ## run every test, linters too, in namespaces of their own
 	@$(BIN)/python -m pytest -n auto
 
+soak: $(VENV)/ready-to-test ## wear out the agent: 10,000 calls, one in ten killed; some minutes
+	@CNISDK_SOAK_CALLS=10000 $(BIN)/python -m pytest -q -s tests/netns/agent/test_agent_soak.py
+
 build: $(VENV)/ready-to-run ## make the plugins' executables: dist/bin
 	@$(BIN)/cnisdk build $(PROJECTS) -o dist/bin \
 	  --unpack-dir /run/cnisdk/payload --unpack-dir /var/lib/cnisdk/payload

@@ -29,6 +29,9 @@ from cnisdk.plugin import Plugin
 TRIAL_TIMEOUT = 60.0
 """Seconds for new code to be loaded on trial."""
 
+TRIAL_INTERVAL = 60.0
+"""Seconds between two trials that nobody asked for."""
+
 _TRIAL = "CNISDK_AGENT_TRIAL"
 
 Load = Callable[[], Mapping[str, type[Plugin[Any]]]]
@@ -71,10 +74,11 @@ class _Process:
             self.listener.sock,
             plugins,
             queue=Queue(queue_directory),
-            on_leak=lambda: self.renew("hooks have leaked descriptors"),
+            on_leak=self._renew_by_itself,
             on_turn=self._feed_watchdog,
         )
         self._renewing = False
+        self._renewed = -TRIAL_INTERVAL
         self._watchdog = systemd.watchdog_interval()
         self._fed = 0.0
         if health_address:
@@ -103,6 +107,11 @@ class _Process:
         if not self._renewing and not self.agent.stopping:
             self._renewing = True
             threading.Thread(target=self._try, args=(why,), name="trial", daemon=True).start()
+
+    def _renew_by_itself(self) -> None:
+        if time.monotonic() - self._renewed > TRIAL_INTERVAL:
+            self._renewed = time.monotonic()
+            self.renew("hooks have leaked descriptors")
 
     def _try(self, why: str) -> None:
         from cnisdk.net import execute
