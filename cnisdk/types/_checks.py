@@ -94,6 +94,8 @@ class Plan:
         for name, field in cls.__wire__.items():
             check = self._check(name, field, _Kind(json=json, strict=strict))
             for key in field.keys if json else {*field.keys, name}:
+                if key in self.checks:
+                    raise Doubt  # for any value: the key may mean two fields
                 self.checks[key] = name, check
             self.defaults[name] = field.settings.get("default")
             if (factory := _factory(field)) is not None:

@@ -216,12 +216,14 @@ class LightModel(metaclass=LightMeta):
     def __setattr__(self, name: str, value: object) -> None:
         from cnisdk.types import _pydantic
 
-        setattr(_pydantic.heavy(self), name, value)  # which raises
+        setattr(_pydantic.heavy(self), name, value)  # says that it is frozen, in most cases
+        raise AttributeError(f"{type(self).__name__!r} object cannot have {name!r} set")
 
     def __delattr__(self, name: str) -> None:
         from cnisdk.types import _pydantic
 
-        delattr(_pydantic.heavy(self), name)  # which raises
+        delattr(_pydantic.heavy(self), name)
+        raise AttributeError(f"{type(self).__name__!r} object cannot have {name!r} deleted")
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         yield from values(self).items()

@@ -78,7 +78,15 @@ class Every(WireModel):
     made: list[int] = Field(default_factory=lambda: [1])
 
 
-MODELS = (Every, Inner, Forbidding, Ignoring, PluginConfig, Result)
+class Twice(WireModel):
+    """A key that means two fields."""
+
+    x: int = Field(default=0, alias="y")
+    y: str = Field(default="", alias="theSize")
+    z: str = Field(default="", alias="theSize")
+
+
+MODELS = (Every, Twice, Inner, Forbidding, Ignoring, PluginConfig, Result)
 NAMES = sorted({name for model in MODELS for name in model.model_fields})
 KEYS = sorted({f.alias or "" for model in MODELS for f in model.model_fields.values()} - {""})
 

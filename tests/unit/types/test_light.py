@@ -181,6 +181,8 @@ def test_light_models_answer_as_pydantics_do() -> None:
     assert '"isGateway":true' in Light(name="n", is_gateway=True).model_dump_json()
     with pytest.raises(ValidationError, match="frozen"):
         del Light(name="n").mtu
+    with pytest.raises(AttributeError, match="_private"):
+        Light(name="n")._private = 1  # type: ignore[attr-defined]
     for missing in ("unknown", "_private", "model_unknown"):
         with pytest.raises(AttributeError, match=missing):
             getattr(Light(name="n"), missing)
