@@ -22,6 +22,7 @@ DEFAULT: dict[int, IPv4Network | IPv6Network] = {
     6: IPv6Network("::/0"),
 }
 MAIN_TABLE = 254  # RT_TABLE_MAIN
+FAMILY = {4: 2, 6: 10}  # AF_INET, AF_INET6
 
 ANSWER_TIMEOUT = 3.0
 """Seconds for the kernel to begin to answer for an address; milliseconds, usually."""
@@ -88,7 +89,9 @@ def ensure_addresses(rtnl: RTNL, bridge: Link, wanted: list[Address], *, force: 
     of one that is not: they are removed with ``force``, else HostConflictError is raised before
     anything is changed.  Safe beside another ADD that does the same.
     """
-    present = [a.address for a in addr.dump(rtnl, index=bridge.index)]
+    families = {FAMILY[address.version] for address in wanted}
+    family = families.pop() if len(families) == 1 else 0  # no family is in another's way
+    present = [a.address for a in addr.dump(rtnl, index=bridge.index, family=family)]
     missing = [address for address in wanted if address not in present]
     if not missing:
         return
