@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 READ_TIMEOUT = 1.0
 """Seconds in which a whole request has to come."""
 
-LARGE = 16 << 10
-"""Bytes of a request; as a rule it is a tenth of that."""
-
 _MOMENT = 0.005  # seconds
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _OVERFLOW_UID = 65534  # whoever our user namespace does not know

@@ -21,29 +21,25 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from cnisdk.agent import journal, protocol
-from cnisdk.agent.connection import LARGE, Connection
+from cnisdk.agent import journal
+from cnisdk.agent.calls import Calls
+from cnisdk.agent.connection import Connection
+from cnisdk.agent.connections import LARGE, Connections
 from cnisdk.agent.deletes import QueuedDeletes
 from cnisdk.agent.exclusive import Exclusive
 from cnisdk.agent.metrics import Metrics
-from cnisdk.agent.pool import Job, Pool, SpentThread
+from cnisdk.agent.pool import Job, Pool
 from cnisdk.agent.protocol import ProtocolError, Reason, Request
 from cnisdk.agent.queue import Queue
-from cnisdk.agent.refusals import Refusals
 from cnisdk.agent.served import Plugins, ServedCall
 
 if sys.platform == "linux":
     import resource
 
-    from cnisdk.net.netns import NetNS
-
 MAX_READING = 256
 """Connections whose request is not whole; one more drops the one that has waited longest."""
 
 MAX_CONNECTIONS = 2048
-MAX_LARGE = 32
-"""Connections with a request of more than `LARGE` bytes."""
-
 FDS_PER_CONNECTION: Final = 12
 """A socket, what comes through it, and what a hook opens."""
 
@@ -89,14 +85,17 @@ class Agent:
         self._serving = False
         self._on_leak = on_leak
         self._on_turn = on_turn
-        self._look_at = look_at
-        self._refusals = Refusals(self.metrics)
-        self._home = NetNS.current()
+        self._connections = Connections(self.metrics)
         self._exclusive: Exclusive[Job] = Exclusive()
-        self._deletes = QueuedDeletes(queue or Queue(), plugins, self._exclusive)
-        self._deletes.resume_with(self._resume)
-        self._connections: dict[int, Connection] = {}
-        self._reading: dict[int, Connection] = {}
+        self._deletes = QueuedDeletes(queue or Queue(), plugins, self._exclusive, self._submit)
+        self._calls = Calls(
+            self._connections,
+            self._exclusive,
+            self._deletes,
+            self.metrics,
+            submit=self._submit,
+            look_at=look_at,
+        )
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._max_fds = limit // 2
         self._max_connections = min(MAX_CONNECTIONS, limit // 2 // FDS_PER_CONNECTION)
@@ -117,7 +116,7 @@ class Agent:
         """
         if not self.stopping or (self.when_idle and not when_idle):
             self.stopping, self.when_idle = why, when_idle
-        self._ring()
+        self.ring()
 
     def serve(self, on_ready: Callable[[], object] = lambda: None) -> None:
         """Do what is queued, then serve until `stop`; hooks are done then, or given up."""
@@ -152,7 +151,7 @@ class Agent:
         """Return what can be measured now, for `Metrics.text`."""
         return {
             "ready": int(self.ready),
-            "connections": len(self._connections),
+            "connections": len(self._connections.open),
             "busy_attachments": len(self._exclusive),
             "parked_calls": self._exclusive.parked,
             "busy_threads": self._pool.busy,
@@ -162,17 +161,17 @@ class Agent:
     # -- the loop ---------------------------------------------------------------------------
 
     def _turn(self, patience: float) -> None:
-        if self._reading:
+        if self._connections.reading:
             patience = min(patience, _LOOK)
         for fd, _ in self._epoll.poll(patience):
             try:
                 self._handle(fd)
             except Exception:  # noqa: BLE001 - no client may end the loop
                 journal.write("error", "internal error", traceback=traceback.format_exc())
-                if (connection := self._reading.get(fd)) is not None:
-                    self._refuse(connection, Reason.MALFORMED)
+                if (connection := self._connections.reading.get(fd)) is not None:
+                    self._connections.refuse(connection, Reason.MALFORMED)
         now = self._turned = time.monotonic()
-        if self._reading:
+        if self._connections.reading:
             self._drop_slow(now)
         if self._resume_accepting_at and now > self._resume_accepting_at:
             self._resume_accepting_at = 0.0
@@ -192,10 +191,10 @@ class Agent:
     def _handle(self, fd: int) -> None:
         if fd == self._bell:
             os.eventfd_read(fd)
-        elif (connection := self._reading.get(fd)) is not None:
+        elif (connection := self._connections.reading.get(fd)) is not None:
             if (call := self._read(connection)) is not None:
-                self._pool.submit(partial(self._begin, connection, call))
-        elif (connection := self._connections.get(fd)) is not None and connection.hung_up():
+                self._pool.submit(partial(self._calls.begin, connection, call))
+        elif (connection := self._connections.open.get(fd)) is not None and connection.hung_up():
             # Asked again: the event may be of a socket that had the same number a moment ago.
             connection.gone = True
             if (its := connection.call) is not None:
@@ -204,11 +203,13 @@ class Agent:
                 its.token.cancel("the caller has gone")
 
     def _drop_slow(self, now: float) -> None:
-        for connection in list(self._reading.values()):
+        for connection in list(self._connections.reading.values()):
             if connection.deadline <= now:
-                self._drop(connection, "sent no whole request in time", Reason.BUSY)
-            elif len(self._reading) > MAX_READING:
-                self._drop(connection, "one of too many silent connections", Reason.BUSY)
+                self._connections.drop(connection, "sent no whole request in time", Reason.BUSY)
+            elif len(self._connections.reading) > MAX_READING:
+                self._connections.drop(
+                    connection, "one of too many silent connections", Reason.BUSY
+                )
             else:
                 return
 
@@ -217,17 +218,17 @@ class Agent:
         try:
             request = connection.read()
             if connection.size > LARGE:
-                self._check_room_for_large()
+                self._connections.check_room_for_large()
             if request is None:
                 return None
             name = self._plugin_name(request)
             fds = connection.descriptors(request)
         except ProtocolError as err:
-            self._drop(connection, str(err), err.reason)
+            self._connections.drop(connection, str(err), err.reason)
             return None
         call = connection.call = ServedCall(self.plugins, name, request, fds)
         # From now on a hang-up is reported, for which no event need be asked.
-        if self._reading.pop(connection.fd, None) is None:
+        if self._connections.reading.pop(connection.fd, None) is None:
             self._epoll.register(connection.fd, select.EPOLLET)
         else:
             self._epoll.modify(connection.fd, select.EPOLLET)
@@ -239,25 +240,8 @@ class Agent:
             raise ProtocolError(f"asks for plugin {name!r}", Reason.UNKNOWN_PLUGIN)
         return name
 
-    def _check_room_for_large(self) -> None:
-        if sum(other.size > LARGE for other in list(self._connections.values())) > MAX_LARGE:
-            raise ProtocolError("one of too many large requests", Reason.BUSY)
-
-    def _drop(self, connection: Connection, why: str, reason: Reason) -> None:
-        self._refusals.log(connection, why)
-        self._refuse(connection, reason)
-
-    def _refuse(self, connection: Connection, reason: Reason) -> None:
-        self._refusals.count(reason)
-        connection.answer(protocol.encode_refusal(reason))
-        self._forget(connection)
-
-    def _forget(self, connection: Connection) -> None:
-        self._reading.pop(connection.fd, None)
-        self._connections.pop(connection.fd, None)
-        connection.close()  # which takes it out of the epoll set
-
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Have the loop turn now; may be called anywhere, in a signal handler too."""
         os.eventfd_write(self._bell, 1)
 
     # -- beginning and end --------------------------------------------------------------------
@@ -269,7 +253,7 @@ class Agent:
 
     @property
     def _is_idle(self) -> bool:
-        return not self._connections and not self._pool.busy
+        return not self._connections.open and not self._pool.busy
 
     def _serve_until_idle(self) -> None:
         """Serve on until no call is there; after a while without accepting new ones."""
@@ -289,14 +273,15 @@ class Agent:
 
     def _finish(self) -> None:
         self._pool.listen(on=False)
+        self._resume_accepting_at = 0.0
         self._listener.close()  # launchers that wait in its backlog do without us, at once
-        for connection in list(self._reading.values()):
-            self._refuse(connection, Reason.DRAINING)
+        for connection in list(self._connections.reading.values()):
+            self._connections.refuse(connection, Reason.DRAINING)
         self._wait_for_hooks(STOP_TIMEOUT)
         self._cancel_all()
 
     def _cancel_all(self) -> None:
-        for connection in list(self._connections.values()):
+        for connection in list(self._connections.open.values()):
             if connection.call is not None:
                 connection.call.token.cancel("the agent stops")
         self._wait_for_hooks(UNDO_TIMEOUT)
@@ -311,17 +296,17 @@ class Agent:
     def _serve(self, sock: socket.socket) -> None:
         """Serve a new connection, unless its request is still on its way."""
         connection = Connection(sock)
-        self._connections[connection.fd] = connection
+        self._connections.open[connection.fd] = connection
         if not connection.is_trusted:
-            self._drop(connection, f"has uid {connection.uid}", Reason.FORBIDDEN)
-        elif len(self._connections) > self._max_connections:
-            self._drop(connection, "one of too many connections", Reason.BUSY)
+            self._connections.drop(connection, f"has uid {connection.uid}", Reason.FORBIDDEN)
+        elif len(self._connections.open) > self._max_connections:
+            self._connections.drop(connection, "one of too many connections", Reason.BUSY)
         elif (call := self._read(connection)) is not None:
-            self._begin(connection, call)
-        elif connection.fd in self._connections:
-            self._reading[connection.fd] = connection
+            self._calls.begin(connection, call)
+        elif connection.fd in self._connections.open:
+            self._connections.reading[connection.fd] = connection
             self._epoll.register(connection.fd, select.EPOLLIN)
-            self._ring()  # for its deadline
+            self.ring()  # for its deadline
 
     def _pause(self, err: OSError) -> None:
         """Leave connections in the backlog until there may be descriptors again."""
@@ -330,78 +315,11 @@ class Agent:
         journal.write("error", "cannot accept connections", error=str(err))
         self._resume_accepting_at = time.monotonic() + _PAUSE
         self._pool.listen(on=False)
-        self._ring()
-
-    def _begin(self, connection: Connection, call: ServedCall) -> None:
-        """Accept the call; run it unless another for the same attachment is under way."""
-        job = partial(self._run, connection, call)
-        try:
-            self._look_at(connection)
-            call.prepare()
-            connection.answer(protocol.ACCEPTED)
-            if protocol.withdrawn(connection.sock):
-                self._refuse(connection, Reason.WITHDRAWN)
-            elif call.key is None or self._exclusive.acquire(call.key, job):
-                job()
-                return
-        except ProtocolError as err:
-            self._drop(connection, str(err), err.reason)
-        except BaseException:
-            self._forget(connection)  # to its launcher the agent has died
-            raise
-        self._go_home()
-
-    def _run(self, connection: Connection, call: ServedCall) -> None:
-        """Run a call that has the key of its attachment, and answer."""
-        status = 1
-        entered = False
-        began = time.monotonic()
-        self.metrics.began()
-        try:
-            if not connection.gone:
-                call.enter()  # again if it was parked: this may be another thread
-                entered = True
-                if call.call.command == "ADD" and self._deletes.pending():
-                    self._deletes.overtake(call.call, call.key)
-                status = call.run()
-        finally:
-            # In this order: the runtime's next call for the attachment finds the key free, and
-            # the launcher's exit is no hang-up any more.
-            if call.key is not None and (waiting := self._exclusive.release(call.key)) is not None:
-                self._resume(waiting)
-            self._connections.pop(connection.fd, None)
-            connection.answer(protocol.encode_status(status))
-            strayed = entered and not call.kept_thread()
-            self._forget(connection)
-            self._report(connection, call, status, time.monotonic() - began)
-        if strayed:
-            raise SpentThread(f"a hook of {call.name} left the host's network namespace")
-        self._go_home()
-
-    def _go_home(self) -> None:
-        """Bring the thread back, so that it keeps no caller's namespace alive while it waits."""
-        try:
-            self._home.move_thread()
-        except OSError as err:
-            raise SpentThread(f"cannot return to the agent's network namespace: {err}") from err
+        self.ring()
 
     def _thread_done(self) -> None:
         if self.stopping:
-            self._ring()
+            self.ring()
 
-    def _resume(self, job: Job) -> None:
+    def _submit(self, job: Job) -> None:
         self._pool.submit(job)
-
-    def _report(
-        self, connection: Connection, call: ServedCall, status: int, seconds: float
-    ) -> None:
-        outcome = "abandoned" if connection.gone else "failed" if status else "ok"
-        self.metrics.ended(call.name, call.call.command, outcome, seconds)
-        journal.write(
-            "warning" if status else "info",
-            f"call {outcome}",
-            plugin=call.name,
-            status=status,
-            milliseconds=round(seconds * 1000, 3),
-            **journal.about(call.call, call.network),
-        )

@@ -19,18 +19,23 @@ from cnisdk.runner import Run, run_call
 
 
 class QueuedDeletes:
-    """Does what waits in a queue; safe to use from every thread."""
+    """Does what waits in a queue; safe to use from every thread.
 
-    def __init__(self, queue: Queue, plugins: Plugins, exclusive: Exclusive[Job]) -> None:
+    ``submit`` has a thread run a call that waited for one of them.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        plugins: Plugins,
+        exclusive: Exclusive[Job],
+        submit: Callable[[Job], object],
+    ) -> None:
         self._queue = queue
         self._plugins = plugins
         self._exclusive = exclusive
         self._draining = threading.Lock()
-        self._resume: Callable[[Job], object] = lambda job: job()
-
-    def resume_with(self, resume: Callable[[Job], object]) -> None:
-        """Have ``resume`` run the jobs that waited for an attachment of ours."""
-        self._resume = resume
+        self._submit = submit
 
     def pending(self) -> bool:
         """Say whether there may be something to do; one stat(2)."""
@@ -69,8 +74,12 @@ class QueuedDeletes:
         if name not in self._plugins:
             journal.write("warning", "a queued DEL is for no plugin of ours", plugin=name)
             return
-        call = Call.from_environ(queued.environ, served=self._delegate)
         network = network_name(queued.stdin)
+
+        def log(call: Call, message: str) -> None:
+            journal.write("info", message, plugin=name, **journal.about(call, network))
+
+        call = Call.from_environ(queued.environ, served=self._delegate, logger=log)
         key = (name, network, call.container_id, call.ifname)
 
         def job() -> None:
@@ -82,9 +91,11 @@ class QueuedDeletes:
                         entry.remove()
             except FileNotFoundError:
                 return
+            except OSError as err:
+                journal.write("error", "queued DEL stays", path=entry.path, error=str(err))
             finally:
                 if key != held and (waiting := self._exclusive.release(key)) is not None:
-                    self._resume(waiting)
+                    self._submit(waiting)
 
         if key == held or self._exclusive.acquire(key, job):
             job()

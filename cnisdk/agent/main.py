@@ -75,8 +75,9 @@ class _Process:
             plugins,
             queue=Queue(queue_directory),
             on_leak=self._renew_by_itself,
-            on_turn=self._feed_watchdog,
+            on_turn=self._turn,
         )
+        self._hung_up = False
         self._renewing = False
         self._renewed = -TRIAL_INTERVAL
         self._watchdog = systemd.watchdog_interval()
@@ -89,7 +90,7 @@ class _Process:
         """Serve; return the exit status, unless new code takes this process over."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda number, _: self.agent.stop(signal.Signals(number).name))
-        signal.signal(signal.SIGHUP, lambda *_: self.renew("SIGHUP"))
+        signal.signal(signal.SIGHUP, self._on_hangup)
         # What is loaded by now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -101,6 +102,17 @@ class _Process:
         systemd.notify("STOPPING=1")
         journal.write("info", "stopped", why=self.agent.stopping)
         return 0
+
+    def _on_hangup(self, signum: int, frame: object) -> None:
+        # No more: a handler that starts a thread may have interrupted one that is being started.
+        self._hung_up = True
+        self.agent.ring()
+
+    def _turn(self) -> None:
+        if self._hung_up:
+            self._hung_up = False
+            self.renew("SIGHUP")
+        self._feed_watchdog()
 
     def renew(self, why: str) -> None:
         """Have new code take over at the next moment without a call, if it can be loaded."""

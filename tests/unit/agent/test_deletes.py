@@ -49,6 +49,7 @@ class Kept:
             Queue(str(directory)),
             {"recorder": Recorder, "delegating": Delegating},
             self.exclusive,
+            lambda job: job(),
         )
         self.number = 0
 

@@ -25,8 +25,8 @@ class Probed:
     def connect(self) -> socket.socket:
         if "/" in self.address:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.connect(self.address)  # waits where the backlog is full
             sock.settimeout(TIMEOUT)
-            sock.connect(self.address)
             return sock
         address = self.health.address
         assert isinstance(address, tuple)

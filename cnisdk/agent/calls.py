@@ -1,0 +1,112 @@
+"""Calls, from whole requests to answers, in the threads of the `Pool`."""
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+from cnisdk.agent import journal, protocol
+from cnisdk.agent.connection import Connection
+from cnisdk.agent.connections import Connections
+from cnisdk.agent.deletes import QueuedDeletes
+from cnisdk.agent.exclusive import Exclusive
+from cnisdk.agent.metrics import Metrics
+from cnisdk.agent.pool import Job, SpentThread
+from cnisdk.agent.protocol import ProtocolError, Reason
+from cnisdk.agent.served import ServedCall
+
+if sys.platform == "linux":
+    from cnisdk.net.netns import NetNS
+
+
+class Calls:
+    """Runs calls, one at a time for each attachment, and answers them.
+
+    ``submit`` has a thread run a job; ``look_at`` raises ProtocolError for a caller that is not
+    to be served here.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        exclusive: Exclusive[Job],
+        deletes: QueuedDeletes,
+        metrics: Metrics,
+        *,
+        submit: Callable[[Job], object],
+        look_at: Callable[[Connection], object],
+    ) -> None:
+        self._connections = connections
+        self._exclusive = exclusive
+        self._deletes = deletes
+        self._metrics = metrics
+        self._submit = submit
+        self._look_at = look_at
+        self._home = NetNS.current()
+
+    def begin(self, connection: Connection, call: ServedCall) -> None:
+        """Accept the call; run it unless another for the same attachment is under way."""
+        job = partial(self._run, connection, call)
+        try:
+            self._look_at(connection)
+            call.prepare()
+            connection.answer(protocol.ACCEPTED)
+            if protocol.withdrawn(connection.sock):
+                self._connections.refuse(connection, Reason.WITHDRAWN)
+            elif call.key is None or self._exclusive.acquire(call.key, job):
+                job()
+                return
+        except ProtocolError as err:
+            self._connections.drop(connection, str(err), err.reason)
+        except BaseException:
+            self._connections.forget(connection)  # to its launcher the agent has died
+            raise
+        self._go_home()
+
+    def _run(self, connection: Connection, call: ServedCall) -> None:
+        """Run a call that has the key of its attachment, and answer."""
+        status = 1
+        entered = False
+        began = time.monotonic()
+        self._metrics.began()
+        try:
+            if not connection.gone:
+                call.enter()  # again if it was parked: this may be another thread
+                entered = True
+                if call.call.command == "ADD" and self._deletes.pending():
+                    self._deletes.overtake(call.call, call.key)
+                status = call.run()
+        finally:
+            # In this order: the runtime's next call for the attachment finds the key free, and
+            # the launcher's exit is no hang-up any more.
+            if call.key is not None and (waiting := self._exclusive.release(call.key)) is not None:
+                self._submit(waiting)
+            self._connections.open.pop(connection.fd, None)
+            connection.answer(protocol.encode_status(status))
+            strayed = entered and not call.kept_thread()
+            self._connections.forget(connection)
+            self._report(connection, call, status, time.monotonic() - began)
+        if strayed:
+            raise SpentThread(f"a hook of {call.name} left the host's network namespace")
+        self._go_home()
+
+    def _go_home(self) -> None:
+        """Bring the thread back, so that it keeps no caller's namespace alive while it waits."""
+        try:
+            self._home.move_thread()
+        except OSError as err:
+            raise SpentThread(f"cannot return to the agent's network namespace: {err}") from err
+
+    def _report(
+        self, connection: Connection, call: ServedCall, status: int, seconds: float
+    ) -> None:
+        outcome = "abandoned" if connection.gone else "failed" if status else "ok"
+        self._metrics.ended(call.name, call.call.command, outcome, seconds)
+        journal.write(
+            "warning" if status else "info",
+            f"call {outcome}",
+            plugin=call.name,
+            status=status,
+            milliseconds=round(seconds * 1000, 3),
+            **journal.about(call.call, call.network),
+        )
