@@ -59,11 +59,17 @@ class Bench:
         return {name: name for name in (*always, *([] if self.quick else alone))}
 
     def contest(
-        self, contestants: Sequence[Contestant], full: int, quick: int, *, warm_up: int = 2
+        self,
+        contestants: Sequence[Contestant],
+        full: int,
+        quick: int,
+        *,
+        warm_up: int = 2,
+        extend: bool = True,
     ) -> Mapping[str, Outcome]:
-        """Measure in turns, more often in a full run than in a quick one."""
+        """Measure in turns, more often in a full run; with ``extend`` until it is certain."""
         rounds = self.rounds(full, quick)
-        return contest(contestants, rounds, extend=not self.quick, warm_up=warm_up)
+        return contest(contestants, rounds, extend=extend and not self.quick, warm_up=warm_up)
 
     @contextmanager
     def networks(

@@ -2,7 +2,8 @@
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from benchmarks import network
 from benchmarks.bench import Bench
@@ -67,22 +68,34 @@ def masquerading(bench: Bench) -> None:
     """Measure ``ipMasq`` with both backends, against the one that the reference has."""
     with bench.networks(network.masquerading) as make:
         contestants: list[Contestant] = []
-        for subject in bench.subjects_of(GO, WARM, *([] if bench.quick else ALONE)):
+        for subject in bench.subjects_of(GO, WARM):
             contestants.append(Plugin(make(subject)))
             if subject.name == WARM:
                 own = network.masquerading("nftables")
                 contestants.append(Plugin(make(subject, own), NFTABLES))
-        outcomes = bench.contest(contestants, 40, 8)
-    _rows(bench, "ipMasq iptables", bench.names(WARM, alone=ALONE), outcomes)
+        outcomes = bench.contest(contestants, 50, 8)
+    _rows(bench, "ipMasq iptables", {WARM: WARM}, outcomes)
+    _alone(bench, "ipMasq iptables", network.masquerading)
     _rows(bench, "ipMasq nftables", {NFTABLES: WARM}, outcomes)
 
 
 def dual_stack(bench: Bench) -> None:
     """Measure IPv4 and IPv6 together."""
     with bench.networks(network.dual_stack) as make:
-        subjects = bench.subjects_of(GO, WARM, *([] if bench.quick else ALONE))
-        outcomes = bench.contest([Plugin(make(s)) for s in subjects], 30, 6)
-    _rows(bench, "dual stack", bench.names(WARM, alone=ALONE), outcomes)
+        plugins = [Plugin(make(s)) for s in bench.subjects_of(GO, WARM)]
+        outcomes = bench.contest(plugins, 50, 8)
+    _rows(bench, "dual stack", {WARM: WARM}, outcomes)
+    _alone(bench, "dual stack", network.dual_stack)
+
+
+def _alone(bench: Bench, group: str, config: Callable[[], Mapping[str, Any]]) -> None:
+    """Measure those without an agent, which takes long, in a full run."""
+    if bench.quick:
+        return
+    with bench.networks(config) as make:
+        plugins = [Plugin(make(s)) for s in bench.subjects_of(GO, *ALONE)]
+        outcomes = bench.contest(plugins, 15, 0, extend=False)
+    _rows(bench, group, {name: name for name in ALONE}, outcomes)
 
 
 def _rows(

@@ -15,6 +15,7 @@ from benchmarks.rows import Series, spread
 
 _UNCERTAIN = 0.2
 """With a wider spread of a ratio than this, as many rounds again are made."""
+_EXTENSIONS = 3
 
 
 class Contestant(Protocol):
@@ -148,7 +149,7 @@ def contest(
 ) -> Mapping[str, Outcome]:
     """Let all ``contestants`` play against each other; the first is whom the others aim at.
 
-    With ``extend``, as many rounds again where the ratios to the first are not certain yet.
+    With ``extend`` up to three times as many rounds, until the ratios to the first are certain.
     """
     outcomes = {c.name: Outcome(Series([], []), Series([], [])) for c in contestants}
     gc.collect()
@@ -156,8 +157,8 @@ def contest(
     try:
         for _ in range(warm_up):
             _round(contestants, {})
-        for turn in range(2 * rounds):
-            if turn == rounds and not (extend and _uncertain(outcomes)):
+        for turn in range(_EXTENSIONS * rounds if extend else rounds):
+            if turn and turn % rounds == 0 and not _uncertain(outcomes):
                 break
             _round(contestants if turn % 2 else contestants[::-1], outcomes)
     finally:

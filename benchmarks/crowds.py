@@ -16,20 +16,24 @@ _NODE = f"{PODS} pods"
 
 def together(bench: Bench) -> None:
     """Measure how long it takes until 1, 16 or 64 calls are all done."""
-    for count, rounds in ((1, (40, 10)), (16, (12, 4)), (64, (8, 3))):
-        names = list(bench.names(WARM, alone=[ONE_CALL]))
-        with bench.networks() as make:
-            wanted = bench.subjects_of(GO, *names)
-            outcomes = bench.contest([Crowd(make(s), count) for s in wanted], *rounds)
-        for name in names:
-            for which, verb in enumerate(("ADD", "DEL")):
-                target = 0.5 if (count, name, verb) == (64, WARM, "ADD") else None
-                if name not in outcomes:
-                    bench.without(_GROUP, f"{count} {verb}", name, target)
-                    continue
-                mine, theirs = outcomes[name][which], outcomes[GO][which]
-                row = compare(_GROUP, f"{count} {verb}", name, mine, theirs, target=target)
-                bench.rows.append(row)
+    for count, rounds in ((1, (40, 10)), (16, (16, 4)), (64, (8, 3))):
+        _crowd(bench, count, WARM, rounds)
+        if count > 1 and not bench.quick:
+            _crowd(bench, count, ONE_CALL, (3, 0))
+
+
+def _crowd(bench: Bench, count: int, name: str, rounds: tuple[int, int]) -> None:
+    with bench.networks() as make:
+        crowds = [Crowd(make(s), count) for s in bench.subjects_of(GO, name)]
+        outcomes = bench.contest(crowds, *rounds, extend=name == WARM)
+    for which, verb in enumerate(("ADD", "DEL")):
+        target = 0.5 if (count, name, verb) == (64, WARM, "ADD") else None
+        if name not in outcomes:
+            bench.without(_GROUP, f"{count} {verb}", name, target)
+            continue
+        mine, theirs = outcomes[name][which], outcomes[GO][which]
+        row = compare(_GROUP, f"{count} {verb}", name, mine, theirs, target=target)
+        bench.rows.append(row)
 
 
 def node_start(bench: Bench) -> None:
