@@ -9,7 +9,7 @@ PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := $(foreach project,$(PROJECTS),--editable $(project))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test build bench sweep lint format clean
+.PHONY: help demo test soak build bench sweep lint format clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | \
