@@ -161,12 +161,17 @@ class _Tracer:
         return pid
 
     def _follow(self) -> int:
-        """Let everything run until nothing is left; return how the program ended."""
+        """Let everything run until nothing is left; return how the program ended.
+
+        Waits for the plugin's process group alone: other children of ours may live on, and are
+        somebody else's to wait for.  What left the group is ended with it.
+        """
         result = 0
         while True:
             try:
-                pid, status = os.waitpid(-1, _ANY_CHILD)
+                pid, status = os.waitpid(-self._root, _ANY_CHILD)
             except ChildProcessError:
+                self._end_strays()
                 return result
             if os.WIFSTOPPED(status):
                 self._tracees.add(pid)
@@ -175,6 +180,14 @@ class _Tracer:
                 self._tracees.discard(pid)
                 if pid == self._root:
                     result = os.waitstatus_to_exitcode(status)
+
+    def _end_strays(self) -> None:
+        for pid in self._tracees:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                while not os.WIFSIGNALED(os.waitpid(pid, _ANY_CHILD)[1]):
+                    pass  # stopped once more on its way out
+        self._tracees.clear()
 
     def _stopped(self, pid: int, status: int) -> None:
         if self._killed:  # a child that came into being at that moment

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,17 @@ def test_the_text_counts_points_that_left_something(kept: Path) -> None:
     subject = ipam(kept, "nothing")
     found = Sweep(subject=subject, mode=Mode.KILL, changes=(), points=())
     assert text(found).endswith("without the namespace: none left something")
+
+
+def test_tracing_ends_while_another_child_lives_on_and_leaves_it_alone(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    plugin.write_text("#!/bin/sh\necho done; setsid sleep 600 & exit 3\n")
+    plugin.chmod(0o755)
+    with subprocess.Popen(["sh", "-c", "read gone; exit 7"], stdin=subprocess.PIPE) as other:
+        done = trace(str(plugin), ENVIRON, b"", timeout=20).execution
+
+        assert other.poll() is None
+        assert other.stdin is not None
+        other.stdin.close()
+        assert other.wait() == 7
+    assert (done.status, done.stdout, done.timed_out) == (3, b"done\n", False)
