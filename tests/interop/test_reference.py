@@ -105,4 +105,6 @@ def test_any_pair_deletes_what_any_pair_added(
             for name, data in snapshot["files"].items()
             if not Path(name).name.startswith("last_reserved_ip")
         }
+        # those of IPv6 come and go by themselves while the reference's bridge detects duplicates
+        snapshot["routes"] = [r for r in snapshot["routes"] if ":" not in str(r["dst"])]
     assert after == before
