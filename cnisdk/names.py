@@ -17,6 +17,8 @@ def container_id_problem(text: str) -> str:
     followed by any combination of one or more alphanumeric characters, underscore (), dot (.) or
     hyphen (-)."
     """
+    if text.isascii() and text.isalnum():
+        return ""  # as most are
     if not text:
         return "is empty"
     if text[0] not in _FIRST:
@@ -40,6 +42,8 @@ def ifname_problem(text: str) -> str:
         return "is empty"
     if len(text.encode("utf-8", "surrogateescape")) >= IFNAMSIZ:
         return f"is longer than {IFNAMSIZ - 1} bytes"
+    if text.isascii() and text.isalnum():
+        return ""  # as most are
     if text in (".", ".."):
         return "is . or .."
     if any(c in "/:%" or c.isspace() or ord(c) < 0x20 or c == "\x7f" for c in text):

@@ -55,6 +55,7 @@ class Index:
         os.utime(self.directory, ns=(changed.st_atime_ns, past))
         if os.stat(self.directory).st_mtime_ns >= changed.st_mtime_ns:
             raise OSError(errno.ENOTSUP, "modification time cannot be set", self.directory)
+        self.unseal()
         self._write(_SEAL, self._state())
 
     def unseal(self) -> None:
@@ -102,8 +103,12 @@ class Index:
             return None
 
     def _write(self, entry: str, text: str) -> None:
-        """Replace an entry; an empty one is none."""
+        """Replace an entry, which as a rule was not there; an empty one is none."""
         path = f"{self.path}/{entry}"
+        if text:
+            with suppress(FileExistsError):
+                os.symlink(text, path)
+                return
         with suppress(FileNotFoundError):
             os.unlink(path)
         if text:
