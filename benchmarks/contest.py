@@ -47,6 +47,8 @@ class Plugin:
         self.network = network
         self.plugin = plugin
         self.pool = network.attachments(4)
+        if plugin == "bridge":
+            inhabit(network)
 
     def attach(self) -> Sample:
         """ADD."""
@@ -72,6 +74,7 @@ class Crowd:
         self.network = network
         self.at_once = at_once
         self.pool = network.attachments(count)
+        inhabit(network)
 
     def attach(self) -> Sample:
         """ADD all."""
@@ -124,6 +127,12 @@ class Program:
             return Sample(sum(s.wall for s in samples), sum(s.cpu for s in samples), b"")
 
         return in_network(self.network, execute) if self.network else execute()
+
+
+def inhabit(network: Network) -> None:
+    """Attach a container that stays: a bridge with its first port is no usual one."""
+    (first,) = network.attachments(1)
+    in_network(network, lambda: run(network.add(first)))
 
 
 def in_network(network: Network, execute: Callable[[], Sample]) -> Sample:
