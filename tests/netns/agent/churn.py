@@ -154,19 +154,20 @@ class Churn:
             "PATH": os.environ["PATH"],
         }
         patience = self._patience()
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [self.agent.path / "bridge"],
             env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-        )
-        try:
-            stdout, _ = process.communicate(config, timeout=patience)
-        except subprocess.TimeoutExpired:
-            assert patience < TIMEOUT, f"{command} hangs"
-            process.kill()
-            stdout, _ = process.communicate()
+        ) as process:
+            try:
+                stdout, _ = process.communicate(config, timeout=patience)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                stdout, _ = process.communicate()
+                if patience == TIMEOUT:
+                    self.problems.append(f"{command} of {container.id} took {TIMEOUT} s")
         with self._lock:
             self.calls += 1
             self.killed_clients += process.returncode < 0
