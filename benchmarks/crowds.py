@@ -3,7 +3,7 @@
 from benchmarks.bench import Bench
 from benchmarks.contest import Crowd
 from benchmarks.processes import memory_of
-from benchmarks.rows import Row, compare, spread
+from benchmarks.rows import Row, Series, compare, spread
 from benchmarks.subjects import GO, ONE_CALL, WARM
 
 PODS = 200
@@ -43,8 +43,7 @@ def node_start(bench: Bench) -> None:
             bench.without(_NODE, what, WARM, 0.5 if "CPU" in what else 60)
         return
     memory: dict[str, list[float]] = {"at start": [], "at rest": [], "peak": []}
-    cpu: dict[str, list[float]] = {GO: [], WARM: []}
-    wall: dict[str, list[float]] = {GO: [], WARM: []}
+    both = {name: Series([], []) for name in (GO, WARM)}
     with bench.agent() as agent, bench.networks() as make:
         pid = agent.subject.agent_pid
         memory["at start"].append(memory_of(pid)["VmRSS"])
@@ -58,15 +57,14 @@ def node_start(bench: Bench) -> None:
                 if crowd.name == WARM:
                     memory["at rest"].append(memory_of(pid)["VmRSS"])
                 detached = crowd.detach()
-                cpu[crowd.name].append(attached.cpu + detached.cpu)
-                wall[crowd.name].append(attached.wall + detached.wall)
+                both[crowd.name].cpu.append(attached.cpu + detached.cpu)
+                both[crowd.name].wall.append(attached.wall + detached.wall)
         memory["peak"].append(memory_of(pid)["VmHWM"])
-    for what, values, target in (("CPU", cpu, 0.5), ("time", wall, None)):
-        ratio = spread([a / b for a, b in zip(values[WARM], values[GO], strict=True)])
-        ours, theirs = (spread([1000 * v for v in values[name]]) for name in (WARM, GO))
-        row = Row(_NODE, f"{what}, ADD then DEL", WARM, ours, theirs, ratio, target=target)
+    for what, target, by_cpu in (("CPU", 0.5, True), ("time", None, False)):
+        what = f"{what}, ADD then DEL"
+        row = compare(_NODE, what, WARM, both[WARM], both[GO], target=target, by_cpu=by_cpu)
         bench.rows.append(row)
-    for when, values_ in memory.items():
+    for when, values in memory.items():
         limit = 60 if when == "at rest" else None
-        row = Row(_NODE, f"agent's memory {when}", WARM, spread(values_), target=limit, unit="MB")
+        row = Row(_NODE, f"agent's memory {when}", WARM, spread(values), target=limit, unit="MB")
         bench.rows.append(row)
