@@ -198,9 +198,9 @@ class Agent:
             # Asked again: the event may be of a socket that had the same number a moment ago.
             connection.gone = True
             if (its := connection.call) is not None:
+                its.token.cancel("the caller has gone")
                 about = journal.about(its.call, its.network)
                 journal.write("info", "the caller has gone", plugin=its.name, **about)
-                its.token.cancel("the caller has gone")
 
     def _drop_slow(self, now: float) -> None:
         for connection in list(self._connections.reading.values()):
