@@ -52,12 +52,14 @@ class Warm:
             )
             file.chmod(0o755)
 
-    def call(self, host: Host, container: Container, warm: str = "", **kwargs: Any) -> Outcome:
-        """ADD an address."""
+    def call(
+        self, host: Host, container: Container, warm: str = "", command: str = "ADD"
+    ) -> Outcome:
+        """ADD an address, or another command for it."""
         ipam = {"type": "host-local", "subnet": "10.9.0.0/24", "dataDir": str(host.state / "data")}
         config = {"cniVersion": "1.0.0", "name": "n", "type": "bridge", "ipam": ipam}
         env = {"CNISDK_WARM": warm} if warm else {}
-        return host.plugin("host-local", "ADD", config, container, path=str(self.path), env=env)
+        return host.plugin("host-local", command, config, container, path=str(self.path), env=env)
 
     @property
     def pid(self) -> int:
@@ -307,13 +309,14 @@ def test_it_ends_when_its_time_is_over(host: Host, warm: Warm) -> None:
 
 
 def test_calls_do_not_prolong_it(host: Host, warm: Warm) -> None:
-    warm.call(host, host.container(), "1")
+    container = host.container()
+    warm.call(host, container, "1")
     pid = warm.appears()
     ends = time.monotonic() + 5
 
     while warm.pid == pid:
         assert time.monotonic() < ends, warm.log()[-5:]
-        warm.call(host, host.container(), "1")
+        warm.call(host, container, "1", "DEL")  # may be repeated, however fast it is
 
 
 def test_a_killed_one_is_followed_by_another(host: Host, either: Warm) -> None:
@@ -412,6 +415,9 @@ def test_a_changed_plugin_is_served_by_no_old_agent(
     project = tmp_path / "host_local"
     shutil.copytree(ROOT / "plugins" / "host_local", project)
     warm = make(make_scripts(tmp_path / "made", [project]), warm="60")
+    # What is as new as this may have been read before it was changed, for all the agent knows.
+    newest = max(file.stat().st_ctime for file in project.rglob("*"))
+    eventually(lambda: time.time() > newest + 0.5)
     first, second = host.container(), host.container()
     warm.call(host, host.container())
     pid = warm.appears()
