@@ -43,7 +43,6 @@ def _enter() -> None:
 
 def _prepare() -> None:
     prepare()
-    os.makedirs("/run/netns", exist_ok=True)
     os.environ[INSIDE] = "2"
 
 

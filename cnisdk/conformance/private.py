@@ -23,6 +23,9 @@ _PREPARED = "CNISDK_PREPARED"
 WRITABLE = ("/run", "/var/lib/cni", "/etc/cni")
 """Where plugins and tools write; empty inside."""
 
+NETNS_DIR = "/run/netns"
+"""Where network namespaces have names."""
+
 # What turns unprivileged user namespaces off: sysctl, the value that does, a value that does not.
 _SWITCHES = (
     ("kernel.unprivileged_userns_clone", "0", "1"),
@@ -106,6 +109,7 @@ def prepare() -> None:
     A second time, in a process that one inside has started, it does nothing.
     """
     from cnisdk.net import link
+    from cnisdk.net._uapi import MS_BIND, MS_REC, MS_SHARED
     from cnisdk.net.libc import mount
     from cnisdk.net.rtnl import RTNL
 
@@ -117,6 +121,11 @@ def prepare() -> None:
         if os.path.isdir(path):
             mount("tmpfs", path, "tmpfs")
             os.chmod(path, 0o755)  # noqa: S103 - as it is on a machine
+    # As `ip netns add` makes it when it is first used, which it does by mounting the directory
+    # over itself: a namespace that was there before could not be deleted any more.
+    os.makedirs(NETNS_DIR, exist_ok=True)
+    mount(NETNS_DIR, NETNS_DIR, mountflags=MS_BIND)
+    mount("", NETNS_DIR, mountflags=MS_SHARED | MS_REC)
     with RTNL() as host:
         link.set_up(host, link.by_name(host, "lo").index)
     os.environ[_PREPARED] = " ".join(_namespaces())
