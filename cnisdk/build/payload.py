@@ -5,7 +5,6 @@
     main.pyc    what runs first: `cnisdk.build.start`
     plugins     which plugins there are
     modules     all Python modules, compiled: `cnisdk.build.bundle`
-    memo        what their import would compile again: `cnisdk.build.memo`
     site/       extension modules and data, where their packages look for them
     bin/ lib/   standalone only: the interpreter, its libraries and extension modules
 """
@@ -16,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cnisdk.build import bundle, progress
 from cnisdk.build.errors import BuildError
@@ -28,7 +27,6 @@ HERE = Path(__file__).parent
 
 # Of our own package: what makes executables, and what serves people, has no place in them.
 _LEFT_OUT = ("cnisdk/build/", "cnisdk/cli/", "cnisdk/conformance/", "cnisdk/agent/bin/")
-_STILL_IN = ("cnisdk/build/__init__.py", "cnisdk/build/memo.py")
 
 
 class Payload(NamedTuple):
@@ -71,9 +69,7 @@ def assemble(
     _compile(interpreter, tree, modules, others, loose, show)
     written.unlink(missing_ok=True)
     run = copy.command(str(tree)) if copy else interpreter.command()
-    described = _try(run, tree, projects)
-    _remember(interpreter, described["asked"], tree / "memo")
-    versions = {name: tuple(spoken) for name, spoken in described["versions"].items()}
+    versions = {name: tuple(spoken) for name, spoken in _try(run, tree, projects).items()}
     command = copy.command("%d") if copy else interpreter.command()
     return Payload(tree, (*command, "%d/main.pyc", "%n", "%s", "%w"), versions)
 
@@ -90,7 +86,7 @@ def collect(projects: Sequence[Project]) -> dict[str, Path]:
     return {
         path: files[path]
         for path in sorted(files)
-        if (path in _STILL_IN or not path.startswith(_LEFT_OUT)) and "\n" not in path
+        if not path.startswith(_LEFT_OUT) and "\n" not in path
     }
 
 
@@ -169,19 +165,16 @@ def _compile(
         raise BuildError("a module cannot be compiled:\n" + problem)
 
 
-def _remember(interpreter: Interpreter, asked: Mapping[str, Any], output: Path) -> None:
-    """Compile what the import of the plugins compiled, in an order that is always the same."""
-    argv = [interpreter.executable, "-I", "-S", "-X", "no_debug_ranges", str(HERE / "memo.py")]
-    subprocess.run([*argv, str(output)], input=json.dumps(asked), text=True, check=True)
+def _try(run: Sequence[str], tree: Path, projects: Sequence[Project]) -> dict[str, list[str]]:
+    """Import the plugins out of the tree alone, with nothing around it that could help.
 
-
-def _try(run: Sequence[str], tree: Path, projects: Sequence[Project]) -> dict[str, Any]:
-    """Import the plugins out of the tree alone, with nothing around it that could help."""
+    Returns name of a plugin: what it answers to VERSION.
+    """
     argv = [*run, str(tree / "main.pyc"), "", "", ""]
     done = subprocess.run(argv, env={}, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        described: dict[str, Any] = json.loads(done.stdout)
-        return described
+        versions: dict[str, list[str]] = json.loads(done.stdout)
+        return versions
     problem = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
     named = " and ".join(project.name for project in projects)
     kind, _, what = problem.partition(": ")

@@ -13,7 +13,6 @@ import subprocess
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from cnisdk.agent import trailer
 from cnisdk.build.errors import BuildError
@@ -81,8 +80,8 @@ def describe(projects: Sequence[Project], python: str) -> dict[str, tuple[str, .
         raise BuildError(f"{names} cannot be imported: {problem}")
     for location in _locations(projects):
         compileall.compile_dir(location, quiet=2)
-    described: dict[str, Any] = json.loads(done.stdout)
-    return {name: tuple(versions) for name, versions in described["versions"].items()}
+    described: dict[str, list[str]] = json.loads(done.stdout)
+    return {name: tuple(versions) for name, versions in described.items()}
 
 
 def _locations(projects: Sequence[Project]) -> list[str]:

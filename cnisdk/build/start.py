@@ -2,9 +2,9 @@
 
 A launcher executes it as ``main.pyc NAME EXECUTABLE WARM``, with the interpreter isolated (-I -S),
 so that nothing around it decides what is imported.  Beside it are ``modules`` (see
-`cnisdk.build.bundle`), ``plugins`` with a line ``NAME=MODULE:CLASS`` for each, ``memo`` (see
-`cnisdk.build.memo`) and ``site`` with what is not Python: extension modules, data.  WARM is for how
-many seconds to leave an agent behind, see `cnisdk.agent.warm`.
+`cnisdk.build.bundle`), ``plugins`` with a line ``NAME=MODULE:CLASS`` for each, and ``site`` with
+what is not Python: extension modules, data.  WARM is for how many seconds to leave an agent behind,
+see `cnisdk.agent.warm`.
 
 Import budget: nothing before `main` has put the finder in its place, as every module costs a
 search until then; no garbage is collected while modules are imported, since they are no garbage.
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from cnisdk.build.memo import Memo
     from cnisdk.call import Call
     from cnisdk.plugin import Plugin
 
@@ -107,13 +106,9 @@ def main() -> "NoReturn":
     # Behind what is built in and frozen, before everything that searches.
     sys.meta_path.insert(2, Modules(directory))
     sys.path.append(f"{directory}/site")
-    from cnisdk.build.memo import Memo
-
-    memo = Memo(read(f"{directory}/memo"))
-    memo.install()
     plugins = read_plugins(directory)
     if not name:
-        describe(plugins, memo)
+        describe(plugins)
     run(plugins, name, directory.rpartition("/")[2], warm)
 
 
@@ -181,15 +176,6 @@ def close(fd: int) -> None:
         posix.close(fd)
     except OSError:
         return
-
-
-def read(path: str) -> bytes:
-    """Return the content of a file, nothing if it is not there."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""
 
 
 def read_plugins(directory: str) -> dict[str, str]:
@@ -260,8 +246,8 @@ def served(plugins: dict[str, str], identity: str) -> "Callable[[str, Call], byt
     return serve
 
 
-def describe(plugins: dict[str, str], memo: "Memo | None" = None) -> "NoReturn":
-    """Tell the build what the payload has, and what was compiled to import all of it."""
+def describe(plugins: dict[str, str]) -> "NoReturn":
+    """Tell the build what the payload has, having imported all of it that calls need."""
     import json
 
     from cnisdk import runner
@@ -269,16 +255,15 @@ def describe(plugins: dict[str, str], memo: "Memo | None" = None) -> "NoReturn":
     from cnisdk.plugin import Plugin
     from cnisdk.types.config import salvage_config
 
-    del runner, trailer  # imported like the plugins, so that all is compiled that calls need
-    described = {}
+    del runner, trailer  # imported to see that they can be
+    versions = {}
     for name, value in plugins.items():
         plugin: object = load(plugins, name)
         if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
             raise TypeError(f"{name} = {value!r} is no subclass of Plugin")
         salvage_config(plugin.config_type, {"name": "build", "type": name})  # makes its schema
-        described[name] = plugin.versions
-    asked = memo.asked() if memo is not None else {}
-    sys.stdout.write(json.dumps({"versions": described, "asked": asked}))
+        versions[name] = plugin.versions
+    sys.stdout.write(json.dumps(versions))
     sys.exit(0)
 
 
