@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,38 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnisdk.cli.options import PLUGIN_DIRS
+from cnisdk.cli.subject import KINDS, enter, subject_of, subject_options
 
 if TYPE_CHECKING:
     from cnisdk.conformance.check import Check
     from cnisdk.conformance.runner import Report, Verdict
-    from cnisdk.conformance.subject import Subject
-
-_KINDS = ("interface", "chained", "ipam")
 
 
 @click.command()
 @click.argument("executable", required=False)
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration to test with: a plugin configuration, or a network's, of which the first "
-    "plugin of this type is taken.  [default: one made for the kind]",
-)
-@click.option(
-    "--kind",
-    type=click.Choice(_KINDS),
-    help="What the plugin is for.  [default: guessed from its name and configuration]",
-)
-@click.option("--cni-version", metavar="VERSION", help="Test with no newer version than this.")
-@click.option(
-    "--cni-path",
-    metavar="DIRS",
-    envvar="CNI_PATH",
-    show_envvar=True,
-    help="Directories of plugins that it delegates to, beside its own.",
-)
+@subject_options(KINDS)
 @click.option("--check", "only", metavar="ID", multiple=True, help="Run this check; repeatable.")
 @click.option("--list", "list_", is_flag=True, help="List the checks and run none.")
 @click.option("--json", "json_", metavar="FILE", type=Path, help="Write the report as JSON.")
@@ -62,12 +39,8 @@ def conformance(executable: str | None, *, list_: bool, **options: Any) -> None:
         return
     if executable is None:
         raise click.UsageError("Missing argument 'EXECUTABLE'.")
-    from cnisdk.conformance import private
-
-    subject = _subject(executable, options)
-    if not private.inside():
-        _enter()
-    private.prepare()
+    subject = subject_of(executable, options)
+    enter()
     from cnisdk.conformance.check import Level
     from cnisdk.conformance.checks import REGISTRY
     from cnisdk.conformance.report import text
@@ -88,53 +61,6 @@ def conformance(executable: str | None, *, list_: bool, **options: Any) -> None:
     click.echo(text(report, verbose=options["verbose"]))
     level = Level.MUST if options["must"] else None
     raise click.exceptions.Exit(1 if report.of(Outcome.FAIL, level) else 0)
-
-
-def _enter() -> None:
-    from cnisdk.conformance import private
-
-    start = "from cnisdk.cli import main; main()"
-    try:
-        private.enter(["-P", "-c", start, *sys.argv[1:]], what="The conformance kit")
-    except private.RefusedError as err:
-        click.echo(f"Error: {err}", err=True)
-        raise click.exceptions.Exit(2) from err
-
-
-def _subject(executable: str, options: dict[str, Any]) -> "Subject":
-    from cnisdk.conformance.check import Kind
-    from cnisdk.conformance.subject import Subject, guess_kind
-
-    path = os.path.abspath(executable)
-    if not os.path.isfile(path) or not os.access(path, os.X_OK):
-        raise click.UsageError(f"{executable} is no executable file.")
-    config = _config(options["config"], os.path.basename(path))
-    kind = Kind(options["kind"]) if options["kind"] else guess_kind(path, config)
-    cni_path = options["cni_path"]
-    return Subject(
-        executable=path,
-        kind=kind,
-        config=config,
-        cni_path=tuple(cni_path.split(os.pathsep)) if cni_path else PLUGIN_DIRS,
-        cni_version=options["cni_version"] or "",
-    )
-
-
-def _config(path: Path | None, name: str) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as err:
-        raise click.UsageError(f"--config {path}: {err}") from err
-    if not isinstance(found, dict):
-        raise click.UsageError(f"--config {path}: no JSON object")
-    for plugin in found.get("plugins") or ():
-        if isinstance(plugin, dict) and plugin.get("type") == name:
-            return {"name": found.get("name"), **plugin}
-    if "plugins" in found:
-        raise click.UsageError(f"--config {path}: no plugin of the type {name}")
-    return {key: value for key, value in found.items() if key not in ("cniVersion", "prevResult")}
 
 
 @contextlib.contextmanager

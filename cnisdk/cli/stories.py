@@ -1,26 +1,18 @@
 """``cnisdk stories``: let containers come, go, fail and die, and see what a plugin leaves."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from cnisdk.cli.conformance import _enter, _subject
+from cnisdk.cli.subject import enter, subject_of, subject_options
 
 
 @click.command()
 @click.argument("executable")
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration, see `cnisdk conformance`; $STATE in a string is a directory of each "
+@subject_options(
+    ("interface", "ipam"),
+    config="Configuration, see `cnisdk conformance`; $STATE in a string is a directory of each "
     "story's own.  [default: one made for the kind]",
-)
-@click.option(
-    "--kind",
-    type=click.Choice(("interface", "ipam")),
-    help="What the plugin is for.  [default: guessed from its name and configuration]",
 )
 @click.option(
     "-n",
@@ -39,14 +31,6 @@ from cnisdk.cli.conformance import _enter, _subject
     show_default=True,
     help="Steps of the longest story.",
 )
-@click.option("--cni-version", metavar="VERSION", help="Test with no newer version than this.")
-@click.option(
-    "--cni-path",
-    metavar="DIRS",
-    envvar="CNI_PATH",
-    show_envvar=True,
-    help="Directories of plugins that it delegates to, beside its own.",
-)
 def stories(executable: str, **options: Any) -> None:
     """Let containers come, go, fail and die, and see what a plugin leaves.
 
@@ -55,14 +39,10 @@ def stories(executable: str, **options: Any) -> None:
     """
     from importlib.util import find_spec
 
-    from cnisdk.conformance import private
-
     if find_spec("hypothesis") is None:
         raise click.UsageError("stories need hypothesis: pip install 'cnisdk[test]'")
-    subject = _subject(executable, options)
-    if not private.inside():
-        _enter()
-    private.prepare()
+    subject = subject_of(executable, options)
+    enter()
     from cnisdk.conformance.check import Kind
     from cnisdk.conformance.machine import tell
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnisdk.cli.conformance import _enter, _subject
+from cnisdk.cli.subject import KINDS, enter, subject_of, subject_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,18 +20,7 @@ _STORIES = 2  # of each point: DEL with the namespace and without
 
 @click.command()
 @click.argument("executable")
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration to test with: a plugin configuration, or a network's, of which the first "
-    "plugin of this type is taken.  [default: one made for the kind]",
-)
-@click.option(
-    "--kind",
-    type=click.Choice(("interface", "chained", "ipam")),
-    help="What the plugin is for.  [default: guessed from its name and configuration]",
-)
+@subject_options(KINDS)
 @click.option(
     "--mode",
     type=click.Choice(("kill", "error")),
@@ -50,14 +39,6 @@ _STORIES = 2  # of each point: DEL with the namespace and without
 )
 @click.option("--warm", is_flag=True, help="Keep another container attached all the while.")
 @click.option("--list", "list_", is_flag=True, help="List the points and what each changes.")
-@click.option("--cni-version", metavar="VERSION", help="Test with no newer version than this.")
-@click.option(
-    "--cni-path",
-    metavar="DIRS",
-    envvar="CNI_PATH",
-    show_envvar=True,
-    help="Directories of plugins that it delegates to, beside its own.",
-)
 @click.option("--json", "json_", metavar="FILE", type=Path, help="Write the findings as JSON.")
 def sweep(executable: str, **options: Any) -> None:
     """Interrupt an ADD at everything it changes, and see what DEL leaves.
@@ -67,12 +48,8 @@ def sweep(executable: str, **options: Any) -> None:
     look around, another container.  Then the same with a DEL without namespace.  The exit
     status is 0 if nothing was ever left, 1 if something was, 2 if nothing could be tried.
     """
-    from cnisdk.conformance import private
-
-    subject = _subject(executable, options)
-    if not private.inside():
-        _enter()
-    private.prepare()
+    subject = subject_of(executable, options)
+    enter()
     from cnisdk.conformance.check import Inapplicable
     from cnisdk.conformance.sweep import changes, sweep as run
     from cnisdk.conformance.tracer import Mode, UnsupportedError
