@@ -7,6 +7,8 @@ which every kernel request and every delegation passes before it acts, raises `C
 a thread blocks without having changed anything yet (a lock, a delegate's output) it says so with
 `interruptible`, and a signal handler may raise at once.  Undoing runs `shielded`.
 
+Beside that the agent hears by the token when a hook is about to wait long (`about_to_wait`).
+
 Tokens belong to a thread: the agent runs many hooks in one process.
 """
 
@@ -22,13 +24,14 @@ class Cancelled(BaseException):
 class Token:
     """Whether one hook is to stop, and why."""
 
-    __slots__ = ("interruptible", "reason", "shielded", "wakers")
+    __slots__ = ("interruptible", "on_wait", "reason", "shielded", "wakers")
 
     def __init__(self) -> None:
         self.reason = ""
         self.shielded = 0
         self.interruptible = 0
         self.wakers: list[Callable[[], object]] = []
+        self.on_wait: Callable[[], object] | None = None
 
     def cancel(self, reason: str) -> None:
         """Stop the hook at its next `checkpoint`; the first reason stays.
@@ -73,6 +76,17 @@ def checkpoint() -> None:
 def current() -> Token | None:
     """Return the calling thread's token, None outside a hook."""
     return _current.token
+
+
+def about_to_wait() -> None:
+    """Say that the calling thread's hook now waits, for long as computers go: milliseconds.
+
+    For what is known to take long whoever else runs: the kernel taking a link down, another
+    program.  The agent has another call run meanwhile.
+    """
+    token = _current.token
+    if token is not None and token.on_wait is not None:
+        token.on_wait()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ class Calls:
     """Runs calls, one at a time for each attachment, and answers them.
 
     ``submit`` has a thread run a job; ``look_at`` raises ProtocolError for a caller that is not
-    to be served here.
+    to be served here; ``on_wait`` is called in the thread of a hook that is about to wait.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Calls:
         *,
         submit: Callable[[Job], object],
         look_at: Callable[[Connection], object],
+        on_wait: Callable[[], object],
     ) -> None:
         self._connections = connections
         self._exclusive = exclusive
@@ -42,11 +43,13 @@ class Calls:
         self._metrics = metrics
         self._submit = submit
         self._look_at = look_at
+        self._on_wait = on_wait
         self._home = NetNS.current()
 
     def begin(self, connection: Connection, call: ServedCall) -> None:
         """Accept the call; run it unless another for the same attachment is under way."""
         job = partial(self._run, connection, call)
+        call.token.on_wait = self._on_wait
         try:
             self._look_at(connection)
             call.prepare()

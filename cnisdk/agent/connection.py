@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 READ_TIMEOUT = 1.0
 """Seconds in which a whole request has to come."""
 
-_MOMENT = 0.005  # seconds
+_MOMENT = 5  # milliseconds
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _OVERFLOW_UID = 65534  # whoever our user namespace does not know
 
@@ -25,7 +25,6 @@ class Connection:
     """A socket, the descriptors that came through it, and the call that they became."""
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.settimeout(_MOMENT)
         self.sock = sock
         self.fd = sock.fileno()
         data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -35,6 +34,7 @@ class Connection:
         """Bytes of the request so far."""
         self.call: ServedCall | None = None
         self.gone = False
+        self._waited = False
         self._decoder = protocol.Decoder()
         self._fds: list[int] = []
 
@@ -50,13 +50,19 @@ class Connection:
         ProtocolError for anything that no launcher sends.
         """
         request = self._receive()
-        self.sock.setblocking(False)
-        return request or self._receive()  # as a rule the header first, then all the rest
+        if request is None:
+            if not self._waited:
+                self._waited = True
+                poll = select.poll()
+                poll.register(self.sock, select.POLLIN)
+                poll.poll(_MOMENT)
+            request = self._receive()
+        return request
 
     def _receive(self) -> Request | None:
         try:
-            data, fds = protocol.recv_fds(self.sock, self._decoder.wanted)
-        except (BlockingIOError, TimeoutError):
+            data, fds = protocol.recv_fds(self.sock, self._decoder.wanted, socket.MSG_DONTWAIT)
+        except BlockingIOError:
             return None
         except ConnectionResetError:
             data, fds = b"", []

@@ -95,6 +95,7 @@ class Agent:
             self.metrics,
             submit=self._submit,
             look_at=look_at,
+            on_wait=self._give_turn_on,
         )
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._max_fds = limit // 2
@@ -323,3 +324,6 @@ class Agent:
 
     def _submit(self, job: Job) -> None:
         self._pool.submit(job)
+
+    def _give_turn_on(self) -> None:
+        self._pool.turns.give_on()

@@ -2,7 +2,8 @@
 
 Every idle thread waits in epoll_wait(2) on the same set: the listening socket, and an eventfd that
 counts jobs.  So the kernel picks the thread that serves a connection, and it is the one that
-accepts it: handing a call from one Python thread to another costs a tenth of an ADD.
+accepts it: handing a call from one Python thread to another costs a tenth of an ADD.  It does so
+when it is its turn (`cnisdk.agent.turns`); until then calls wait where they cost nothing.
 
 Not concurrent.futures: its queue has no bound, its threads survive what a hook may have done to
 them, and it cannot say whether it gets on.
@@ -18,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 from cnisdk.agent import journal
+from cnisdk.agent.turns import Turns
 
 MAX_THREADS = 64
 
@@ -57,6 +59,7 @@ class Pool:
         self._threads = 0
         self._idle = 0
         self._all_busy_since = 0.0
+        self.turns = Turns()
         # A semaphore: each read takes one job.
         self._counter = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE)
         self._epoll = select.epoll()
@@ -112,6 +115,7 @@ class Pool:
         spent = False
         while not spent:
             for fd, _ in self._epoll.poll(maxevents=1):
+                self.turns.take()
                 with self._lock:
                     self._idle -= 1
                     self._keep_one_idle()
@@ -125,6 +129,7 @@ class Pool:
                     spent = True
                 except BaseException:  # noqa: BLE001 - nothing a job does may stop the pool
                     journal.write("error", "a job failed", traceback=traceback.format_exc())
+                self.turns.give_on()
                 with self._lock:
                     self._idle += 1
                     self._all_busy_since = 0.0

@@ -141,6 +141,9 @@ def decode_header(data: bytes) -> Header:
 
 HEADER_SIZE = _HEADER.size
 
+USUAL_SIZE = 4096
+"""Bytes that nearly every request fits into, header and all."""
+
 
 def encode_payload(argv: Sequence[str], environ: Mapping[str, str]) -> bytes:
     """Return arguments and whitelisted variables as in a request and in a queued DEL."""
@@ -176,9 +179,10 @@ class Decoder:
 
     @property
     def wanted(self) -> int:
-        """Bytes that are still missing, as far as is known: never read more than these."""
-        length = self._header.length if self._header else 0
-        return HEADER_SIZE + length - len(self._data)
+        """How many bytes to read next: those that are missing, or at first a usual request's."""
+        if self._header is None:
+            return USUAL_SIZE - len(self._data)
+        return HEADER_SIZE + self._header.length - len(self._data)
 
     def feed(self, data: bytes) -> Request | None:
         """Take the next bytes; return the request once it is complete.
@@ -258,14 +262,14 @@ def send_fds(sock: socket.socket, data: bytes, fds: Sequence[int]) -> int:
     return sock.sendmsg([data], [rights] if fds else [], socket.MSG_NOSIGNAL)
 
 
-def recv_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
+def recv_fds(sock: socket.socket, size: int, flags: int = 0) -> tuple[bytes, list[int]]:
     """Receive up to ``size`` bytes and the descriptors that came with them, close-on-exec.
 
     The caller owns the descriptors, which it has to match with `Descriptor` by their number.
     Raises ProtocolError, all of them closed, if there are more than a request can have.
     """
     space = socket.CMSG_LEN(MAX_DESCRIPTORS * _FD.size)
-    data, ancillary, flags, _ = sock.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, flags, _ = sock.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC | flags)
     fds = [
         fd
         for level, kind, rights in ancillary

@@ -91,6 +91,7 @@ def run(
     if path is None:
         raise FileNotFoundError(errno.ENOENT, "no such program in PATH", argv[0])
     deadline = None if timeout is None else time.monotonic() + timeout
+    cancel.about_to_wait()
     with _Child(path, argv, env, stdin, stderr_fd) as child:
         child.communicate(deadline)
         status = child.reap()

@@ -8,6 +8,7 @@ import errno
 import time
 from typing import NamedTuple
 
+from cnisdk import cancel
 from cnisdk.net import _uapi as k
 from cnisdk.net.netns import NetNS
 from cnisdk.net.rtnetlink import (
@@ -279,6 +280,7 @@ def add_ifb(rtnl: RTNL, name: str, *, mtu: int = 0, address: str = "") -> None:
 def delete(rtnl: RTNL, index: int) -> None:
     """Remove a link; a veth takes its peer along.  NetlinkError(ENODEV) if it is gone."""
     body = IFINFOMSG.pack(k.AF_UNSPEC, 0, index, 0, 0)
+    cancel.about_to_wait()
     rtnl.request(f"delete link {index}", k.RTM_DELLINK, body)
 
 

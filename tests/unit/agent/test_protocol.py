@@ -139,7 +139,7 @@ def test_the_decoder_says_how_much_it_wants() -> None:
     before = decoder.wanted
     decoder.feed(CAPTURED[:16])
 
-    assert (before, decoder.wanted) == (16, len(CAPTURED) - 16)
+    assert (before, decoder.wanted) == (protocol.USUAL_SIZE, len(CAPTURED) - 16)
 
 
 def test_the_first_of_two_values_counts() -> None:
