@@ -13,6 +13,7 @@ from cnisdk.errors import InvalidEnvironmentError
 
 if TYPE_CHECKING:
     from cnisdk.net.netns import NetNS
+    from cnisdk.types.result import Result
 
 NETNS_BY_PATH = -1
 """`Call.netns_fd`: open the path that CNI_NETNS is."""
@@ -22,6 +23,13 @@ NETNS_GONE = -2
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where nft and iptables are looked for when the runtime passes no PATH, as podman may."""
+
+
+HandOver = Callable[["Result"], object]
+"""Takes the result of an ADD from a plugin in the same process."""
+
+Served = Callable[[str, "Call", HandOver | None], bytes | None]
+"""Runs a plugin by name inside this process and returns its stdout; see `Call.served`."""
 
 
 # Not dataclasses: those import inspect, which takes longer than all of a call's system calls.
@@ -55,8 +63,8 @@ class Call(NamedTuple):
     """Where the caller reads unstructured logs, and delegates write theirs."""
     netns_fd: int = NETNS_BY_PATH
     """CNI_NETNS already opened by the caller; owned by whoever made this Call."""
-    served: "Callable[[str, Call], bytes | None] | None" = None
-    """Runs a plugin by name inside this process, None if it does not serve that one."""
+    served: "Served | None" = None
+    """Runs a plugin by name inside this process; returns None if it does not serve that one."""
     logger: "Callable[[Call, str], object] | None" = None
     """Takes the log instead of ``stderr_fd``: the agent must not block on a caller's stderr."""
 

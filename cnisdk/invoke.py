@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnisdk import cancel
-from cnisdk.call import Call
+from cnisdk.call import Call, HandOver
 from cnisdk.errors import (
     CNIError,
     DecodingError,
@@ -184,27 +184,31 @@ def delegate(
     command: str = "",
     config: Mapping[str, Any] | None = None,
     undo: Undo | None = None,
+    hand_over: HandOver | None = None,
 ) -> bytes:
     """Run ``plugin`` on behalf of ``call`` and return its stdout; SPEC section 4.
 
     The delegate gets the caller's variables and, unless ``config`` says otherwise, the bytes of
     the caller's own configuration.  With ``undo`` an ADD registers its DEL first: "if, on ADD,
     a delegated plugin fails, the 'upper' plugin should execute again with DEL before returning
-    failure".
+    failure".  A delegate that this process serves may give its result to ``hand_over``, and no
+    stdout.
     """
     command = command or call.command
     stdin = call.stdin if config is None else _json.dumps(config).encode()
     if undo is not None and command == "ADD":
         undo.push(_delegate, call, plugin, "DEL", stdin)
     cancel.checkpoint()
-    return _delegate(call, plugin, command, stdin)
+    return _delegate(call, plugin, command, stdin, hand_over)
 
 
-def _delegate(call: Call, plugin: str, command: str, stdin: bytes) -> bytes:
+def _delegate(
+    call: Call, plugin: str, command: str, stdin: bytes, hand_over: HandOver | None = None
+) -> bytes:
     environ = {**call.environ, "CNI_COMMAND": command}
     if call.served is not None:
         inner = call._replace(command=command, environ=environ, stdin=stdin)
-        answer = call.served(plugin, inner)
+        answer = call.served(plugin, inner, hand_over)
         if answer is not None:
             return answer
     executable = find(plugin, call.plugin_dirs)

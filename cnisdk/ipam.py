@@ -44,14 +44,11 @@ class IPAM:
         plugin = self._plugin(config)
         if not plugin:
             raise InvalidNetworkConfigError("no IPAM plugin configured", "$.ipam.type")
-        out = invoke.delegate(self._call, plugin, command="ADD", undo=self._undo)
-        try:
-            wire = _json.loads(out)
-        except ValueError as err:
-            raise DecodingError(f"IPAM plugin {plugin} answered no JSON", str(err)) from err
-        if not isinstance(wire, dict):
-            raise DecodingError(f"IPAM plugin {plugin} answered no JSON object", repr(wire)[:200])
-        result = from_wire(wire, config.cni_version)
+        handed: list[Result] = []
+        out = invoke.delegate(
+            self._call, plugin, command="ADD", undo=self._undo, hand_over=handed.append
+        )
+        result = handed[0] if handed else self._read(out, plugin, config.cni_version)
         if not result.ips:
             raise PluginError("IPAM plugin returned missing IP config", plugin)
         return result
@@ -79,6 +76,16 @@ class IPAM:
     def _forward(self, config: PluginConfig, command: str) -> None:
         if plugin := self._plugin(config):
             invoke.delegate(self._call, plugin, command=command)
+
+    @staticmethod
+    def _read(out: bytes, plugin: str, version: str) -> Result:
+        try:
+            wire = _json.loads(out)
+        except ValueError as err:
+            raise DecodingError(f"IPAM plugin {plugin} answered no JSON", str(err)) from err
+        if not isinstance(wire, dict):
+            raise DecodingError(f"IPAM plugin {plugin} answered no JSON object", repr(wire)[:200])
+        return from_wire(wire, version)
 
     @staticmethod
     def _plugin(config: PluginConfig) -> str:

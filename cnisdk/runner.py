@@ -15,7 +15,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NoReturn
 
 from cnisdk import cancel, names, versions
-from cnisdk.call import NETNS_BY_PATH, NETNS_GONE, Attachment, AttachmentKey, Call, ValidAttachments
+from cnisdk.call import (
+    NETNS_BY_PATH,
+    NETNS_GONE,
+    Attachment,
+    AttachmentKey,
+    Call,
+    HandOver,
+    Served,
+    ValidAttachments,
+)
 from cnisdk.errors import (
     CNIError,
     DecodingError,
@@ -30,7 +39,7 @@ from cnisdk.errors import (
 from cnisdk.plugin import Plugin
 from cnisdk.types import _json, args
 from cnisdk.types.config import PluginConfig, parse_config, salvage_config
-from cnisdk.types.convert import to_wire
+from cnisdk.types.convert import survives, to_wire
 
 _STRANDED: tuple[type[BaseException], ...] = ()
 if sys.platform == "linux":
@@ -57,7 +66,6 @@ _SINCE = {
 _PROBLEM = {"CNI_CONTAINERID": names.container_id_problem, "CNI_IFNAME": names.ifname_problem}
 
 Deliver = Callable[[bytes], object]
-Served = Callable[[str, Call], bytes | None]
 
 
 def run(
@@ -113,11 +121,18 @@ def run_call(
 
 
 class Run:
-    """One call on its way from parameters to answer."""
+    """One call on its way from parameters to answer.
 
-    def __init__(self, plugin: type[Plugin[Any]], call: Call) -> None:
+    Where ``hand_over`` is given it may be called with the result of an ADD, in place of ``deliver``
+    with its JSON.
+    """
+
+    def __init__(
+        self, plugin: type[Plugin[Any]], call: Call, hand_over: HandOver | None = None
+    ) -> None:
         self.plugin_class = plugin
         self.call = call
+        self._hand_over = hand_over
         self.version = plugin.versions[-1]
         """The version in use: the plugin's newest until the configuration has said its own."""
 
@@ -251,6 +266,10 @@ class Run:
         self, plugin: Plugin[Any], config: PluginConfig, attachment: Attachment, deliver: Deliver
     ) -> None:
         result = plugin.add(config, attachment)
+        if self._hand_over is not None and survives(result, config.cni_version):
+            cancel.checkpoint()
+            self._hand_over(result)
+            return
         answer = _json.dumps(to_wire(result, config.cni_version), indent=4)
         cancel.checkpoint()
         deliver(answer.encode() + b"\n")

@@ -13,7 +13,7 @@ from cnisdk.agent.exclusive import Exclusive
 from cnisdk.agent.pool import Job
 from cnisdk.agent.queue import Entry, Queue, QueuedCall, QueueError, attachment_hash
 from cnisdk.agent.served import Plugins, network_name
-from cnisdk.call import Call
+from cnisdk.call import Call, HandOver
 from cnisdk.errors import CNIError
 from cnisdk.runner import Run, run_call
 
@@ -128,14 +128,14 @@ class QueuedDeletes:
                 journal.write("error", "unreadable DEL set aside", path=path, error=str(err))
             return None
 
-    def _delegate(self, plugin: str, call: Call) -> bytes | None:
+    def _delegate(self, plugin: str, call: Call, hand_over: HandOver | None = None) -> bytes | None:
         """As in a served call; a launcher that is executed now would queue another DEL."""
         served = self._plugins.get(plugin)
         if served is None or served.needs_process:
             return None
         answer: list[bytes] = []
         try:
-            Run(served, call).serve(call.stdin, answer.append)
+            Run(served, call, hand_over).serve(call.stdin, answer.append)
         except CNIError as err:
             raise CNIError.of(err.code, err.msg, err.details) from err
         return b"".join(answer)

@@ -13,7 +13,7 @@ from typing import Any
 from cnisdk import cancel
 from cnisdk.agent import elsewhere, journal
 from cnisdk.agent.protocol import Descriptor, ProtocolError, Reason, Request
-from cnisdk.call import NETNS_GONE, Call
+from cnisdk.call import NETNS_GONE, Call, HandOver
 from cnisdk.errors import CNIError, IOFailureError
 from cnisdk.plugin import Plugin
 from cnisdk.runner import MAX_STDIN, Run, run_call
@@ -129,7 +129,7 @@ class ServedCall:
 
     # -- other ways to run a plugin ---------------------------------------------------------
 
-    def _delegate(self, plugin: str, call: Call) -> bytes | None:
+    def _delegate(self, plugin: str, call: Call, hand_over: HandOver | None = None) -> bytes | None:
         """Run a delegate in this thread if it is served here, and as an executable otherwise.
 
         An error is raised as the runner would have printed it and `invoke` have read it.
@@ -139,7 +139,7 @@ class ServedCall:
             return elsewhere.delegate(plugin, call)
         answer: list[bytes] = []
         try:
-            Run(served, call).serve(call.stdin, answer.append)
+            Run(served, call, hand_over).serve(call.stdin, answer.append)
         except CNIError as err:
             raise CNIError.of(err.code, err.msg, err.details) from err
         finally:

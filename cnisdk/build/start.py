@@ -24,10 +24,9 @@ from _frozen_importlib_external import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from cnisdk.call import Call
+    from cnisdk.call import Call, HandOver, Served
     from cnisdk.plugin import Plugin
 
 LATER = {"secrets"}
@@ -216,14 +215,14 @@ def refuse(err: Exception) -> "NoReturn":
     posix._exit(1)
 
 
-def served(plugins: dict[str, str], identity: str) -> "Callable[[str, Call], bytes | None]":
+def served(plugins: dict[str, str], identity: str) -> "Served":
     """Return what runs a delegate in this process, if CNI_PATH means ours and no other.
 
     Ours is an executable with the same payload, whatever its name and place.  Any other, such
     as a Go plugin of the same name, is left to be executed.
     """
 
-    def serve(name: str, call: "Call") -> bytes | None:
+    def serve(name: str, call: "Call", hand_over: "HandOver | None") -> bytes | None:
         if name not in plugins:
             return None
         from cnisdk import invoke, runner
@@ -240,7 +239,7 @@ def served(plugins: dict[str, str], identity: str) -> "Callable[[str, Call], byt
         if plugin.needs_process:
             return None
         answer: list[bytes] = []
-        runner.Run(plugin, call).serve(call.stdin, answer.append)
+        runner.Run(plugin, call, hand_over).serve(call.stdin, answer.append)
         return b"".join(answer)
 
     return serve

@@ -31,6 +31,8 @@ _SINCE_1_1 = {
     "interfaces": ("mtu", "socketPath", "pciID"),
     "routes": ("mtu", "advmss", "priority", "table", "scope"),
 }
+_NEW_IN_INTERFACE = ("mtu", "socket_path", "pci_id")
+_NEW_IN_ROUTE = _SINCE_1_1["routes"]
 _ZERO_COUNTS = ("table", "scope")
 """Of what 1.1.0 added, where 0 says something; as any other value it is the kernel's choice."""
 
@@ -185,6 +187,25 @@ def to_wire(result: Result, version: str) -> Wire:
         return _to_ips(result, version)
     raise IncompatibleVersionError(
         "unsupported CNI result version", f"{version!r} is not of {', '.join(versions.SUPPORTED)}"
+    )
+
+
+def survives(result: Result, version: str) -> bool:
+    """Whether reading what `to_wire` writes of ``result`` gives the same result for certain.
+
+    So a plugin in this process can be handed it as it is, without any JSON.
+    """
+    if result.cni_version != versions.CURRENT or version not in (versions.CURRENT, "1.0.0"):
+        return False
+    parts = (*result.interfaces, *result.ips, *result.routes)
+    if any(part.model_extra for part in (result, result.dns, *parts)):
+        return False
+    # Of what 1.1.0 added, 1.0.0 loses all, and 1.1.0 itself some zeros.
+    return not any(
+        getattr(item, name) not in (None, "")
+        for items, names in ((result.interfaces, _NEW_IN_INTERFACE), (result.routes, _NEW_IN_ROUTE))
+        for item in items
+        for name in names
     )
 
 

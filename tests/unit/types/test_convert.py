@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from cnisdk import versions
 from cnisdk.errors import DecodingError, IncompatibleVersionError, InvalidNetworkConfigError
 from cnisdk.types import _json
-from cnisdk.types.convert import from_wire, to_wire
+from cnisdk.types.convert import from_wire, survives, to_wire
 from cnisdk.types.result import Interface, IPConfig, Result, Route
 from tests.unit.types.strategies import json_values, recorded_calls, results
 
@@ -301,3 +301,30 @@ def test_version_that_does_not_exist_is_refused_both_ways() -> None:
     assert '$.cniVersion: "2.0.0"' in caught.value.details
     with pytest.raises(IncompatibleVersionError):
         to_wire(Result(), "2.0.0")
+
+
+@given(results, st.sampled_from(versions.SUPPORTED))
+def test_a_result_that_survives_is_read_as_it_was_written(result: Result, version: str) -> None:
+    if survives(result, version):
+        wire = _json.loads(_json.dumps(to_wire(result, version)))
+
+        assert from_wire(wire, version) == result
+
+
+@pytest.mark.parametrize(
+    ("written", "survivors"),
+    [
+        ({"ips": [{"address": "10.1.0.2/24"}]}, {"1.0.0", "1.1.0"}),
+        ({"cniVersion": "1.0.0", "ips": [{"address": "10.1.0.2/24"}]}, set()),
+        ({"interfaces": [{"name": "eth0", "mtu": 1400}]}, set()),
+        ({"routes": [{"dst": "0.0.0.0/0", "table": 0}]}, set()),
+        ({"ips": [{"address": "10.1.0.2/24", "lease": 60}]}, set()),
+        ({"dns": {"ttl": 60}}, set()),
+    ],
+)
+def test_only_a_result_that_every_version_has_room_for_survives(
+    written: dict[str, Any], survivors: set[str]
+) -> None:
+    result = Result.model_validate(written)
+
+    assert {version for version in versions.SUPPORTED if survives(result, version)} == survivors
