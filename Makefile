@@ -9,7 +9,7 @@ PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := $(foreach project,$(PROJECTS),--editable $(project))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak build bench sweep lint format clean
+.PHONY: help demo test soak build wheels bench sweep lint format clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | \
@@ -27,6 +27,11 @@ soak: $(VENV)/ready-to-test ## wear out the agent: 10,000 calls, one in ten kill
 build: $(VENV)/ready-to-run ## make the plugins' executables: dist/bin
 	@$(BIN)/cnisdk build $(PROJECTS) -o dist/bin \
 	  --unpack-dir /run/cnisdk/payload --unpack-dir /var/lib/cnisdk/payload
+
+wheels: $(VENV)/ready-to-test ## make what is published: dist/wheels, with launchers for x86_64 and aarch64
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+	  --wheel-dir dist/wheels . $(addprefix ./,$(PROJECTS))
+	@ls dist/wheels
 
 # A quick look draws nothing: the plot in the README is of a whole run.
 bench: $(VENV)/ready-to-run ## measure us and the Go plugins in turns; QUICK=1: in a minute

@@ -1,0 +1,42 @@
+"""Put launchers that are compiled already into the wheel, where ziglang is there to compile them.
+
+Whoever installs the wheel needs no compiler to build executables then.  Without ziglang, as when
+somebody installs from the source, the wheel has none, and `cnisdk build` compiles or does without.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+MACHINES = ("x86_64", "aarch64")
+
+
+class Launchers(BuildHookInterface):  # type: ignore[type-arg]
+    """Compiles `cnisdk/agent/*.c` for every machine that there are launchers for."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Add ``cnisdk/agent/bin/launcher-MACHINE``; an editable install has the sources."""
+        sys.path.insert(0, self.root)
+        from cnisdk.agent import native
+
+        if version == "editable":
+            return
+        if not native.has_ziglang():
+            self.app.display_warning("without ziglang the wheel has no launchers")
+            return
+        self._directory = tempfile.TemporaryDirectory()
+        for machine in MACHINES:
+            path = Path(self._directory.name) / f"launcher-{machine}"
+            compiler = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-musl"]
+            made = native.compile_launcher(str(path), cc=compiler, report=self.app.display_error)
+            if made is None:
+                self.app.abort(f"cannot compile the launcher for {machine}")
+            build_data["force_include"][made] = f"cnisdk/agent/bin/{path.name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Take the compiled files away."""
+        if hasattr(self, "_directory"):
+            self._directory.cleanup()
