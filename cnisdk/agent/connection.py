@@ -5,6 +5,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cnisdk.agent import protocol
@@ -43,16 +44,17 @@ class Connection:
         """Whether the peer is root or who we are; the kernel says so, not the peer."""
         return self.uid in (0, os.geteuid()) and self.uid != _OVERFLOW_UID
 
-    def read(self) -> Request | None:
+    def read(self, on_wait: Callable[[], object] = lambda: None) -> Request | None:
         """Take what has come; return the request once it is whole.
 
-        Waits a moment the first time, since its sender is just at it, and never again.  Raises
-        ProtocolError for anything that no launcher sends.
+        Waits a moment the first time, since its sender is just at it, and never again; ``on_wait``
+        is called before.  Raises ProtocolError for anything that no launcher sends.
         """
         request = self._receive()
         if request is None:
             if not self._waited:
                 self._waited = True
+                on_wait()
                 poll = select.poll()
                 poll.register(self.sock, select.POLLIN)
                 poll.poll(_MOMENT)

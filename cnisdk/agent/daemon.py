@@ -217,7 +217,7 @@ class Agent:
     def _read(self, connection: Connection) -> ServedCall | None:
         """Take what has come of a request; return the call once it is whole."""
         try:
-            request = connection.read()
+            request = connection.read(self._give_turn_on)
             if connection.size > LARGE:
                 self._connections.check_room_for_large()
             if request is None:
