@@ -91,6 +91,11 @@ class Link(NamedTuple):
         return bool(to_int(attributes(self.info).get(k.IFLA_BR_VLAN_FILTERING)))
 
     @property
+    def default_pvid(self) -> int:
+        """The VLAN that a bridge puts its new ports into, 0 for none."""
+        return to_int(attributes(self.info).get(k.IFLA_BR_VLAN_DEFAULT_PVID))
+
+    @property
     def vlan_id(self) -> int:
         """The VLAN of a link of kind "vlan"."""
         return to_int(attributes(self.info).get(k.IFLA_VLAN_ID))

@@ -9,7 +9,7 @@ import struct
 from typing import ClassVar, NamedTuple
 
 from cnisdk.net import _uapi as k
-from cnisdk.net.rtnetlink import attributes, string, to_string
+from cnisdk.net.rtnetlink import attributes, items, string, to_string
 from cnisdk.net.rtnl import RTNL
 
 NFGENMSG = struct.Struct("=BBH")  # family, version, resource (network byte order)
@@ -64,6 +64,27 @@ def rules(family: int, table: str, chain: str, *, containing: bytes = b"") -> li
         if to_string(rule.get(k.NFTA_RULE_TABLE)) == table
         and to_string(rule.get(k.NFTA_RULE_CHAIN)) == chain
     ]
+
+
+def available() -> bool:
+    """Say whether this kernel has nftables, and lets the caller look into it."""
+    try:
+        with _NFNL() as kernel:
+            kernel.query("find nftables", _type(k.NFT_MSG_GETGEN), NFGENMSG.pack(0, 0, 0))
+    except OSError:
+        return False
+    return True
+
+
+def compared_name(expressions: bytes) -> str:
+    """Return the interface's name that a rule compares with first, ``""`` if it does not."""
+    for _, element in items(expressions):
+        expression = attributes(element)
+        if to_string(expression.get(k.NFTA_EXPR_NAME)) == "cmp":
+            compared = attributes(expression.get(k.NFTA_EXPR_DATA, b"")).get(k.NFTA_CMP_DATA, b"")
+            value = attributes(compared).get(k.NFTA_DATA_VALUE, b"")
+            return to_string(value) if len(value) == k.IFNAMSIZ else ""
+    return ""
 
 
 def comment(userdata: bytes) -> str:

@@ -8,11 +8,10 @@ have.  What is there is read from the kernel; what is to be done is one transact
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Interface, IPv6Interface
 
-from cnisdk.net import _uapi as k
+from cnisdk.net import _uapi as k, mark
 from cnisdk.net.execute import ExecutionError, tool
 from cnisdk.net.nfnetlink import Rule, rules
 from cnisdk.net.rtnetlink import attribute, string
-from cnisdk.net.sha512 import hexdigest
 
 TABLE = "cni_plugins_masquerade"
 CHAIN = "masq_checks"
@@ -39,15 +38,7 @@ _BASE_MARKS = (
     string(k.NFTA_VERDICT_CHAIN, CHAIN),
 )
 
-_COMMENT_MAX = 128
 _ATTEMPTS = 5  # at a transaction whose rules another call deleted first
-
-
-def comment(network: str, ifname: str, container_id: str) -> str:
-    """Return the comment of an attachment's rules."""
-    key = _key(network, ifname, container_id)
-    text = f"{key}, net: {network}, if: {ifname}, id: {container_id}"
-    return text.replace('"', "")[:_COMMENT_MAX]
 
 
 def add(
@@ -59,26 +50,26 @@ def add(
     search_path: str,
 ) -> None:
     """Masquerade what comes from ``ips`` and leaves their subnets, instead of what was before."""
-    said = comment(network, ifname, container_id)
+    said = mark.of(network, ifname, container_id)
     wanted = "".join(
         f"add rule {_T} {CHAIN} {ip} saddr == {address.ip} {ip} daddr != {address.network} "
         f'masquerade comment "{said}"\n'
         for address, ip in ((address, "ip" if address.version == 4 else "ip6") for address in ips)
     )
-    key = _key(network, ifname, container_id)
+    key = mark.key(network, ifname, container_id)
     _replace(key, (), wanted, search_path)
 
 
 def delete(*, network: str, ifname: str, container_id: str, search_path: str) -> None:
     """Delete the attachment's rules; executes nothing if there are none."""
-    key = _key(network, ifname, container_id)
+    key = mark.key(network, ifname, container_id)
     _replace(key, (), "", search_path)
 
 
 def gc(*, network: str, valid: Iterable[tuple[str, str]], search_path: str) -> None:
     """Delete the network's rules of all but the ``valid`` pairs of container ID and interface."""
-    keep = tuple(_key(network, ifname, container_id) for container_id, ifname in valid)
-    _replace(hexdigest(network, 16) + "-", keep, "", search_path)
+    keep = tuple(mark.key(network, ifname, container_id) for container_id, ifname in valid)
+    _replace(mark.network_key(network), keep, "", search_path)
 
 
 def masqueraded(
@@ -89,12 +80,8 @@ def masqueraded(
     container_id: str,
 ) -> list[IPv4Interface | IPv6Interface]:
     """Return those of ``ips`` for which the attachment has a rule."""
-    found = _rules(_key(network, ifname, container_id))
+    found = _rules(mark.key(network, ifname, container_id))
     return [ip for ip in ips if any(ip.packed in rule.expressions for rule in found)]
-
-
-def _key(network: str, ifname: str, container_id: str) -> str:
-    return f"{hexdigest(network, 16)}-{hexdigest(f'{ifname}:{container_id}', 16)}"
 
 
 def _has_base() -> bool:

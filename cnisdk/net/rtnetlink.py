@@ -75,14 +75,19 @@ def messages(data: bytes) -> list[Message]:
 
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     """Return the attributes that begin at ``offset``, by type without flags; the last one wins."""
-    found = {}
+    return dict(items(data, offset))
+
+
+def items(data: bytes, offset: int = 0) -> list[tuple[int, bytes]]:
+    """Return type and payload of each attribute in turn: some lists repeat a type."""
+    found = []
     end = len(data)
     unpack = RTATTR.unpack_from
     while offset + 4 <= end:
         length, kind = unpack(data, offset)
         if length < 4 or offset + length > end:
             raise MalformedError(f"attribute of {length} bytes where {end - offset} are left")
-        found[kind & k.NLA_TYPE_MASK] = data[offset + 4 : offset + length]
+        found.append((kind & k.NLA_TYPE_MASK, data[offset + 4 : offset + length]))
         offset += (length + 3) & ~3
     return found
 

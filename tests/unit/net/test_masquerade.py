@@ -2,7 +2,7 @@
 
 from hypothesis import given, strategies as st
 
-from cnisdk.net import _uapi as k, iptables, nfnetlink, nft
+from cnisdk.net import _uapi as k, iptables, mark, nfnetlink
 from cnisdk.net.sha512 import hexdigest
 
 SAVED = r"""
@@ -32,18 +32,18 @@ def test_sha512_is_sha512() -> None:
 def test_nft_comments_are_those_of_the_reference() -> None:
     # vectors of the reference's own tests
     assert (
-        nft.comment("unit-test", "eth0", "one")
+        mark.of("unit-test", "eth0", "one")
         == "6fd94d501e58f0aa-287fc69eff0574a2, net: unit-test, if: eth0, id: one"
     )
     assert (
-        nft.comment("alternate", "net1", "three")
+        mark.of("alternate", "net1", "three")
         == "82783ef24bdc7036-acb19d111858e348, net: alternate, if: net1, id: three"
     )
 
 
 def test_nft_comments_have_no_quotes_and_at_most_128_characters() -> None:
-    assert nft.comment('a"b', "eth0", "one").endswith(", net: ab, if: eth0, id: one")
-    assert len(nft.comment("n" * 200, "eth0", "one")) == 128
+    assert mark.of('a"b', "eth0", "one").endswith(", net: ab, if: eth0, id: one")
+    assert len(mark.of("n" * 200, "eth0", "one")) == 128
 
 
 def test_iptables_chains_are_named_by_network_and_container() -> None:
