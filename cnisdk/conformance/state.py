@@ -6,6 +6,7 @@ after much of what it has a plugin do.
 
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -143,7 +144,13 @@ def _mentions(path: Path, text: str) -> bool:
     if text in path.name:
         return True
     try:
-        with path.open("rb") as file:
-            return path.is_file() and text.encode() in file.read(_MOST)
+        # Not to wait for the other end of a pipe, which need not be one by the time it is open.
+        with open(path, "rb", opener=_open_at_once) as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return regular and text.encode() in file.read(_MOST)
     except OSError:
         return False
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
