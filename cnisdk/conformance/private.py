@@ -20,8 +20,11 @@ _OUTSIDE = "CNISDK_OUTSIDE"
 _PREPARED = "CNISDK_PREPARED"
 """Variable that names the namespaces in which `prepare` has done its work."""
 
-WRITABLE = ("/run", "/var/lib/cni", "/etc/cni")
-"""Where plugins and tools write; empty inside."""
+WRITABLE = ("/run", "/etc/cni")
+"""Where plugins and tools write; empty inside, where the machine has them."""
+
+STATE = ("/var/lib/cni", "/var/lib/cnisdk")
+"""Where plugins and our executables keep what they make; there and empty inside, in any case."""
 
 NETNS_DIR = "/run/netns"
 """Where network namespaces have names."""
@@ -108,6 +111,7 @@ def prepare() -> None:
 
     A second time, in a process that one inside has started, it does nothing.
     """
+    from cnisdk.conformance import cover
     from cnisdk.net import link
     from cnisdk.net._uapi import MS_BIND, MS_REC, MS_SHARED
     from cnisdk.net.libc import mount
@@ -119,8 +123,9 @@ def prepare() -> None:
         return
     for path in WRITABLE:
         if os.path.isdir(path):
-            mount("tmpfs", path, "tmpfs")
-            os.chmod(path, 0o755)  # noqa: S103 - as it is on a machine
+            cover.empty(path)
+    for path in STATE:
+        cover.add(path)
     # As `ip netns add` makes it when it is first used, which it does by mounting the directory
     # over itself: a namespace that was there before could not be deleted any more.
     os.makedirs(NETNS_DIR, exist_ok=True)
