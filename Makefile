@@ -16,7 +16,7 @@ help:
 	  while read -r target does; do printf '  make %-8s %s\n' "$$target" "$$does"; done
 
 demo: build ## attach two containers to a bridge network, without root, and take it all back
-	@$(BIN)/python -m demo
+	@$(BIN)/cnisdk try demo/10-demo.conflist --cni-path dist/bin
 
 test: $(VENV)/ready-to-test ## run every test, linters too, in namespaces of their own
 	@$(BIN)/python -m pytest -n auto
@@ -62,7 +62,7 @@ format: $(VENV)/ready-to-test ## put the code into its form
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find benchmarks cnisdk plugins tests demo -name __pycache__ -prune -exec rm -rf {} +
+	find benchmarks cnisdk plugins tests -name __pycache__ -prune -exec rm -rf {} +
 
 # -- the virtual environment -----------------------------------------------------------------
 # Two levels, since a demo has no use for mypy.  Each is made again when a pyproject.toml changes.

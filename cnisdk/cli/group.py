@@ -20,6 +20,7 @@ COMMANDS = {
     "status": ("cnisdk.cli.network:status", "Ask whether a network can take a container."),
     "stories": ("cnisdk.cli.stories:stories", "Play a runtime and see what a plugin leaves."),
     "sweep": ("cnisdk.cli.sweep:sweep", "Interrupt an ADD everywhere and see what DEL leaves."),
+    "try": ("cnisdk.cli.try_:try_", "Show a network at work, on a private host."),
     "validate": ("cnisdk.cli.network:validate", "Find what is wrong with configurations."),
     "version": ("cnisdk.cli.show:version", "Show our version and those that plugins speak."),
 }

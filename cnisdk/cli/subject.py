@@ -60,14 +60,17 @@ def subject_options(
     return decorate
 
 
-def enter() -> None:
-    """Go on in a private host; starts the command anew unless it is in one."""
+def enter(what: str = "The conformance kit") -> None:
+    """Go on in a private host; starts the command anew unless it is in one.
+
+    ``what`` needs it, says the message where there can be none.
+    """
     from cnisdk.conformance import private
 
     if not private.inside():
         start = "from cnisdk.cli import main; main()"
         try:
-            private.enter(["-P", "-c", start, *sys.argv[1:]], what="The conformance kit")
+            private.enter(["-P", "-c", start, *sys.argv[1:]], what=what)
         except private.RefusedError as err:
             click.echo(f"Error: {err}", err=True)
             raise click.exceptions.Exit(2) from err

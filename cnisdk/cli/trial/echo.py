@@ -5,8 +5,11 @@ import socket
 import struct
 import time
 from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
 
-from cnisdk.net.netns import NetNS
+if TYPE_CHECKING:
+    from cnisdk.net.netns import NetNS
+
 
 _HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number
 
@@ -14,7 +17,7 @@ _TRIES = 3
 _PATIENCE = 1.0  # seconds for each
 
 
-def ping(netns: NetNS, address: IPv4Address | IPv6Address) -> float:
+def ping(netns: "NetNS", address: IPv4Address | IPv6Address) -> float:
     """Return the seconds until ``address`` answered from inside ``netns``; TimeoutError if never.
 
     Needs CAP_NET_RAW there.

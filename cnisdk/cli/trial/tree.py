@@ -1,14 +1,19 @@
 """Draw what the kernel has: bridges, their ports, and the containers behind them."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Interface
+from typing import TYPE_CHECKING
 
 import click
 
-from cnisdk.net import addr, link, route
-from cnisdk.net.netns import NetNS
-from cnisdk.net.rtnl import RTNL
+if TYPE_CHECKING:
+    from cnisdk.net.netns import NetNS
+
+if sys.platform == "linux":
+    from cnisdk.net import addr, link, route
+    from cnisdk.net.rtnl import RTNL
 
 
 @dataclass(slots=True)
@@ -35,7 +40,7 @@ def lines(node: Node, first: str = " ", rest: str = " ") -> Iterator[str]:
         )
 
 
-def host(containers: Sequence[NetNS]) -> Node:
+def host(containers: "Sequence[NetNS]") -> Node:
     """Return the calling thread's namespace as a tree."""
     behind = {}
     for netns in containers:
@@ -48,7 +53,9 @@ def host(containers: Sequence[NetNS]) -> Node:
     return Node(click.style("host", bold=True), below=bridges)
 
 
-def _bridge(rtnl: RTNL, bridge: link.Link, links: list[link.Link], behind: dict[int, Node]) -> Node:
+def _bridge(
+    rtnl: "RTNL", bridge: "link.Link", links: "list[link.Link]", behind: dict[int, Node]
+) -> Node:
     ports = []
     for port in links:
         if port.master == bridge.index:
@@ -60,7 +67,7 @@ def _bridge(rtnl: RTNL, bridge: link.Link, links: list[link.Link], behind: dict[
     )
 
 
-def _end(rtnl: RTNL, netns: NetNS, found: link.Link) -> Node:
+def _end(rtnl: "RTNL", netns: "NetNS", found: "link.Link") -> Node:
     """Return the container's end of a veth pair."""
     container = click.style(netns.path.rpartition("/")[2], fg="magenta", bold=True)
     routes = [
@@ -73,7 +80,7 @@ def _end(rtnl: RTNL, netns: NetNS, found: link.Link) -> Node:
     return Node(text, [_addresses(rtnl, found), "   ".join(routes)])
 
 
-def _addresses(rtnl: RTNL, found: link.Link) -> str:
+def _addresses(rtnl: "RTNL", found: "link.Link") -> str:
     shown = [entry.address for entry in addr.dump(rtnl, found.index)]
     return click.style("   ".join(str(a) for a in shown if not _automatic(a)), fg="cyan")
 

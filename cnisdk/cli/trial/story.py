@@ -1,8 +1,9 @@
-"""The story that the demo tells, step by step; the first thing that goes wrong ends it."""
+"""The story of a trial, step by step; the first thing that goes wrong ends it."""
 
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
@@ -10,20 +11,22 @@ from typing import Any
 
 import click
 
-from cnisdk.conformance import private
-from cnisdk.net import addr, link, netns, route
-from cnisdk.net.netns import NetNS
-from cnisdk.net.rtnl import RTNL
-from cnisdk.runtime import AttachmentParameters, Cache, NetworkConfig, Runtime, scan
+from cnisdk.cli.trial import tree
+from cnisdk.cli.trial.echo import ping
+from cnisdk.cli.trial.steps import step
+from cnisdk.conformance.state import WATCHED, files_of
+from cnisdk.runtime import AttachmentParameters, Cache, NetworkConfig, Runtime, load
 from cnisdk.types import _json
-from demo import tree
-from demo.echo import ping
-from demo.steps import step
 
-CONFIGURATIONS = Path(__file__).parent / "net.d"
-STATE = Path("/run/cnisdk-demo")
-RESERVATIONS = STATE / "networks"
-CONTAINERS = ("blue", "green")
+if sys.platform == "linux":
+    from cnisdk.net import addr, link, netns, route
+    from cnisdk.net.netns import NetNS
+    from cnisdk.net.rtnl import RTNL
+
+STATE = Path("/run/cnisdk-trial")
+CONTAINERS = {"blue": "cnisdk-trial-blue", "green": "cnisdk-trial-green"}
+"""Name: CNI_CONTAINERID."""
+
 TIMEOUT = 20.0  # seconds for one plugin
 
 
@@ -34,39 +37,42 @@ class WrongError(Exception):
 class Stage:
     """The private host with everything that the steps use."""
 
-    def __init__(self, plugins: Path, containers: dict[str, NetNS]) -> None:
+    def __init__(self, dirs: Sequence[str], containers: "dict[str, NetNS]") -> None:
         self.containers = containers
         self.cache = Cache(str(STATE / "cache"))
-        self.runtime = Runtime([str(plugins.resolve())], cache=self.cache, timeout=TIMEOUT)
+        self.runtime = Runtime(dirs, cache=self.cache, timeout=TIMEOUT)
         self.results: dict[str, dict[str, Any]] = {}
 
     @staticmethod
     def attachment(name: str) -> AttachmentParameters:
         """Return what the runtime's side is told about a container."""
-        return AttachmentParameters(container_id=name, ifname="eth0", netns=f"/run/netns/{name}")
+        return AttachmentParameters(
+            container_id=CONTAINERS[name], ifname="eth0", netns=f"/run/netns/{name}"
+        )
 
     def addresses(self, name: str) -> list[str]:
         """Return the addresses that ADD reported."""
-        return [ip["address"] for ip in self.results[name]["ips"]]
+        return [ip["address"] for ip in self.results[name].get("ips", ())]
 
-    def gateways(self) -> list[str]:
-        """Return the gateways that the first ADD reported."""
-        return [ip["gateway"] for ip in self.results[CONTAINERS[0]]["ips"]]
+    def gateways(self, name: str) -> list[str]:
+        """Return the gateways that ADD reported."""
+        return [ip["gateway"] for ip in self.results[name].get("ips", ()) if ip.get("gateway")]
 
 
-def tell(plugins: Path) -> None:
-    """Build, ping, check, detach, and look for what is left.
+def tell(path: str, dirs: Sequence[str]) -> None:
+    """Attach to the network in the file ``path``, ping, check, detach, look for what is left.
 
-    Raises `WrongError`, OSError or CNIError at the first thing that goes wrong.
+    ``dirs`` have the plugins.  Raises `WrongError`, OSError or CNIError at the first thing that
+    goes wrong.
     """
     start = time.perf_counter()
-    click.echo(click.style("\nTwo containers on a bridge", bold=True))
+    click.echo(click.style("\nTwo containers on a network", bold=True))
     click.echo("on a host of their own; the network of this machine is out of reach\n")
-    with _stage(plugins) as stage:
-        with step("read the network") as doing:
-            network = _network()
-            types = [f"{plugin.type} + {plugin.ipam_type}" for plugin in network.plugins]
-            doing.outcome = f"{network.name}, CNI {network.cni_version}: {', '.join(types)}"
+    with step("read the network") as doing:
+        network = _network(path)
+        types = [" + ".join(filter(None, (p.type, p.ipam_type))) for p in network.plugins]
+        doing.outcome = f"{network.name}, CNI {network.cni_version}: {', '.join(types)}"
+    with _stage(dirs) as stage:
         before = _links(), _container_state(stage)
         _attach(stage, network)
         _ping(stage)
@@ -80,10 +86,7 @@ def tell(plugins: Path) -> None:
 
 
 @contextmanager
-def _stage(plugins: Path) -> Iterator[Stage]:
-    with step("make a host") as doing:
-        private.prepare()
-        doing.outcome = "user, network and mount namespace"
+def _stage(dirs: Sequence[str]) -> Iterator[Stage]:
     with ExitStack() as stack:
         with step("make two containers") as doing:
             opened = {}
@@ -92,21 +95,23 @@ def _stage(plugins: Path) -> Iterator[Stage]:
                 netns.create(path)
                 opened[name] = stack.enter_context(NetNS.open(path))
             doing.outcome = "  ".join(entry.path for entry in opened.values())
-        yield Stage(plugins, opened)
+        yield Stage(dirs, opened)
 
 
-def _network() -> NetworkConfig:
-    """Read the configuration; without its IPv6 range on a kernel that has no IPv6."""
+def _network(path: str) -> NetworkConfig:
+    """Read the configuration; without host-local's IPv6 ranges on a kernel that has no IPv6."""
+    network = load(path)
     if os.path.exists("/proc/sys/net/ipv6"):
-        return scan(str(CONFIGURATIONS)).find("demo")
-    directory = STATE / "net.d"
-    directory.mkdir(parents=True)
-    for path in CONFIGURATIONS.glob("*.conflist"):
-        raw = _json.loads(path.read_bytes())
-        ipam = raw["plugins"][0]["ipam"]
-        ipam["ranges"] = [s for s in ipam["ranges"] if ":" not in s[0]["subnet"]]
-        (directory / path.name).write_text(_json.dumps(raw), encoding="utf-8")
-    return scan(str(directory)).find("demo")
+        return network
+    raw = _json.loads(Path(path).read_bytes())
+    for plugin in raw.get("plugins", (raw,)):
+        ipam = plugin.get("ipam", {})
+        if "ranges" in ipam:
+            ipam["ranges"] = [s for s in ipam["ranges"] if ":" not in s[0]["subnet"]]
+    STATE.mkdir(exist_ok=True)
+    without = STATE / Path(path).name
+    without.write_text(_json.dumps(raw), encoding="utf-8")
+    return load(str(without))
 
 
 def _attach(stage: Stage, network: NetworkConfig) -> None:
@@ -120,15 +125,16 @@ def _ping(stage: Stage) -> None:
     one, other = CONTAINERS
     targets = {
         f"ping {one} → {other}": [str(ip_interface(a).ip) for a in stage.addresses(other)],
-        f"ping {one} → gateway": stage.gateways(),
+        f"ping {one} → gateway": stage.gateways(one),
     }
     for name, addresses in targets.items():
-        with step(name) as doing:
-            answers = []
-            for address in addresses:
-                took = ping(stage.containers[one], ip_address(address))
-                answers.append(f"{address} {took * 1000:.2f} ms")
-            doing.outcome = "  ".join(answers)
+        if addresses:
+            with step(name) as doing:
+                answers = []
+                for address in addresses:
+                    took = ping(stage.containers[one], ip_address(address))
+                    answers.append(f"{address} {took * 1000:.2f} ms")
+                doing.outcome = "  ".join(answers)
 
 
 def _check(stage: Stage, network: NetworkConfig) -> None:
@@ -149,19 +155,24 @@ def _detach(
             doing.outcome = "detached"
     with step("look for what is left") as doing:
         links, container_state = before
-        # No DEL removes the bridge, nor does that of the Go plugin: the next ADD wants it again.
-        left = _links() - links - {"link cni0"}
+        left = _links() - links
         left |= _container_state(stage) - container_state
-        left |= {f"reservation {path}" for path in _reservations()}
-        left |= {f"cached result {entry.path}" for entry in stage.cache.attachments()}
+        roots = [Path(path) for path in WATCHED]
+        for container_id in CONTAINERS.values():
+            left |= {f"file {path}" for path in files_of(container_id, roots, STATE / "none")}
         if left:
             raise WrongError(f"left behind: {', '.join(sorted(left))}")
         doing.outcome = "no port, address, reservation or result"
 
 
 def _links() -> frozenset[str]:
+    """Return every link but bridges, which stay, as those of the Go plugin do: for the next ADD."""
     with RTNL() as host:
-        return frozenset(f"link {found.name}" for found in link.dump(host))
+        return frozenset(f"link {found.name}" for found in link.dump(host) if not _stays(found))
+
+
+def _stays(found: "link.Link") -> bool:
+    return found.kind == "bridge"
 
 
 def _container_state(stage: Stage) -> frozenset[str]:
@@ -173,9 +184,3 @@ def _container_state(stage: Stage) -> frozenset[str]:
             state |= {f"address {entry.address} in {name}" for entry in addr.dump(rtnl)}
             state |= {f"{route.describe(entry)} in {name}" for entry in route.dump(rtnl)}
     return frozenset(state)
-
-
-def _reservations() -> list[Path]:
-    """Return the files that hold an address: all but host-local's lock and round-robin marks."""
-    files = [path for path in RESERVATIONS.rglob("*") if path.is_file()]
-    return [p for p in files if p.name != "lock" and not p.name.startswith("last_reserved_ip.")]
