@@ -45,19 +45,19 @@ class Built(NamedTuple):
 
 
 def build(
-    directories: Sequence[Path],
+    named: Sequence[Path | str],
     output: Path,
     options: Options = DEFAULTS,
     show: progress.Progress = progress.silent,
 ) -> Built:
-    """Make the executables of the plugins in ``directories`` and put them into ``output``.
+    """Make the executables of the plugins in the projects ``named`` and put them into ``output``.
 
     They share one payload, and each takes the place of an older one at once.  Where there is no
     native launcher and none can be compiled, they are scripts for this machine.  Raises
     BuildError.
     """
     check(options)
-    projects = [plugin_project(directory) for directory in directories]
+    projects = [plugin_project(name) for name in named]
     with tempfile.TemporaryDirectory(prefix="cnisdk-build-") as temporary:
         with show("Making the launcher", 1) as advance:
             launcher, problems = native_launcher(temporary)

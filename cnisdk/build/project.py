@@ -1,13 +1,14 @@
 """What a plugin project consists of: its plugins, its own files, what it requires.
 
 A project is a directory with a pyproject.toml; it is built as it lies there, installed or not.
-What it requires has to be installed, since that is what it was tested with.
+What it requires has to be installed, since that is what it was tested with.  A distribution that
+is installed, with plugins, is as good as a project.
 """
 
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -71,8 +72,17 @@ class Project(NamedTuple):
         return found
 
 
-def plugin_project(directory: Path) -> Project:
-    """Read a project that has plugins; BuildError for any other."""
+def plugin_project(what: Path | str) -> Project:
+    """Return the project with plugins that ``what`` is; BuildError for any other.
+
+    A directory, or, as a string, the name of an installed distribution: one from an index, say.
+    """
+    directory = Path(what)
+    if isinstance(what, str) and not directory.is_dir():
+        found = _installed(what)
+        if isinstance(found, Project):
+            return found
+        directory = found
     project = Project.read(directory)
     if not project.plugins:
         raise BuildError(
@@ -92,6 +102,25 @@ def plugin_project(directory: Path) -> Project:
             "are neither here nor in src",
         )
     return project
+
+
+def _installed(name: str) -> Project | Path:
+    """Return the installed distribution ``name``, by its source where it is an editable one."""
+    try:
+        found = distribution(name)
+    except (PackageNotFoundError, ValueError) as err:
+        raise BuildError(
+            f"{name} is neither a directory nor an installed distribution",
+            f"name the directory of a plugin's project, or pip install {name}",
+        ) from err
+    if (source := editable_source(found)) is not None:
+        return source
+    plugins = {entry.name: entry.value for entry in found.entry_points if entry.group == GROUP}
+    if not plugins:
+        raise BuildError(f"the distribution {name} has no plugin, no entry point in {GROUP}")
+    # Its files come with those of what it requires, as its own requirement.
+    site = Path(str(found.locate_file("")))
+    return Project(site, name, (name,), plugins, site, ())
 
 
 def _packages(

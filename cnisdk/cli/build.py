@@ -16,7 +16,6 @@ from cnisdk.build import progress
     metavar="PROJECT...",
     nargs=-1,
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
 )
 @click.option(
     "-o",
@@ -54,7 +53,7 @@ from cnisdk.build import progress
     "[default: /var/lib/cnisdk/payload, /run/cnisdk-payload]",
 )
 def build(
-    projects: tuple[Path, ...],
+    projects: tuple[str, ...],
     output: Path,
     *,
     standalone: bool,
@@ -62,7 +61,9 @@ def build(
     python: str,
     unpack_dirs: tuple[str, ...],
 ) -> None:
-    """Make executables of the plugins in PROJECT, a directory with a pyproject.toml.
+    """Make executables of the plugins in PROJECT.
+
+    That is a directory with a pyproject.toml, or the name of an installed distribution.
 
     Plugins that are built together share what they need, and run as one process when one
     delegates to the other.

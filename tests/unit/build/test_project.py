@@ -7,9 +7,10 @@ import pytest
 
 from cnisdk.build import payload
 from cnisdk.build.errors import BuildError
-from cnisdk.build.project import Project, is_wanted, plugin_project
+from cnisdk.build.project import GROUP, Project, is_wanted, plugin_project
 from cnisdk.build.requirements import closure
 from tests.host import ROOT
+from tests.unit.build.conftest import PLUGIN
 
 Make = Callable[..., Path]
 
@@ -49,6 +50,43 @@ def test_what_hatch_is_told_to_pack_is_taken(make_project: Make) -> None:
 def test_a_directory_that_is_no_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="is no project"):
         plugin_project(tmp_path)
+
+
+def test_an_installed_distribution_is_as_good_as_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "cni_from_index/__init__.py": PLUGIN,
+        "cni_from_index-1.dist-info/METADATA": "Name: cni-from-index\nVersion: 1\n",
+        "cni_from_index-1.dist-info/entry_points.txt": f"[{GROUP}]\nmine = cni_from_index:Mine\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    record = "".join(f"{name},,\n" for name in files)
+    (tmp_path / "cni_from_index-1.dist-info/RECORD").write_text(record)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    project = plugin_project("cni-from-index")
+
+    assert project.plugins == {"mine": "cni_from_index:Mine"}
+    assert "cni_from_index/__init__.py" in payload.collect([project])
+
+
+def test_an_editable_distribution_is_the_project_in_its_directory() -> None:
+    assert plugin_project("cni-bridge").directory == ROOT / "plugins" / "bridge"
+
+
+def test_a_name_that_is_nothing_is_told_how_to_go_on() -> None:
+    with pytest.raises(BuildError, match="neither a directory nor an installed") as raised:
+        plugin_project("cni-nothing")
+
+    assert raised.value.step.endswith("pip install cni-nothing")
+
+
+def test_a_distribution_without_a_plugin_is_refused() -> None:
+    with pytest.raises(BuildError, match="pytest has no plugin"):
+        plugin_project("pytest")
 
 
 def test_a_project_without_a_plugin_is_told_how_to_declare_one(make_project: Make) -> None:
