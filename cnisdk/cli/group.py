@@ -16,6 +16,7 @@ COMMANDS = {
     ),
     "del": ("cnisdk.cli.attach:delete", "Detach a container from a network."),
     "gc": ("cnisdk.cli.network:gc", "Release what a network holds for containers now gone."),
+    "install": ("cnisdk.cli.install:install", "Put plugins and networks on a node."),
     "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),
     "status": ("cnisdk.cli.network:status", "Ask whether a network can take a container."),
     "stories": ("cnisdk.cli.stories:stories", "Play a runtime and see what a plugin leaves."),
