@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 _libc: "ctypes.CDLL | None" = None
 
 
-def _call(name: str, *args: "int | bytes | ctypes.c_ulong | None", path: str | None = None) -> int:
+def _call(
+    name: str,
+    *args: "int | bytes | ctypes.c_ulong | ctypes.Array[ctypes.c_char] | None",
+    path: str | None = None,
+) -> int:
     global _libc  # loaded once; two threads at the same time at worst load it twice
     import ctypes
 
@@ -65,3 +69,14 @@ def mount(source: str, target: str, filesystemtype: str = "", mountflags: int = 
 def umount2(target: str, flags: int = 0) -> None:
     """Detach what is mounted at ``target``; see umount2(2)."""
     _call("umount2", os.fsencode(target), flags, path=target)
+
+
+def statfs(path: str) -> int:
+    """Return the type of the file system that has ``path``, its magic number; see statfs(2)."""
+    import ctypes
+
+    buffer = ctypes.create_string_buffer(512)  # struct statfs has 120 bytes on 64-bit machines
+    _call("statfs", os.fsencode(path), buffer, path=path)
+    # f_type comes first; it is an int on s390x and a long elsewhere, a magic number fits into both.
+    size = 4 if os.uname().machine == "s390x" else ctypes.sizeof(ctypes.c_long)
+    return int.from_bytes(buffer.raw[:size], sys.byteorder) & 0xFFFFFFFF

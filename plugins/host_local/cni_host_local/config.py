@@ -36,6 +36,8 @@ class IPAM(IPRange, IPAMConfig):
     data_dir: str | None = Field(default=None, alias="dataDir")
     resolv_conf: str | None = Field(default=None, alias="resolvConf")
     """The file that the result's ``dns`` is read from."""
+    reclaim_after_reboot: bool = Field(default=True, alias="reclaimAfterReboot")
+    """Whether the first ADD of a boot releases what is reserved since an earlier one."""
 
 
 class Config(PluginConfig):

@@ -25,6 +25,9 @@ from cnisdk import (
     ValidAttachments,
 )
 
+_NAMED = 20
+"""So many addresses are named in the log."""
+
 
 class HostLocal(Plugin[Config]):
     """Gives containers addresses out of ranges, kept in files on this host."""
@@ -37,7 +40,9 @@ class HostLocal(Plugin[Config]):
         wanted = requested(config, attachment.args, sets)
         dns = _dns(config)
         store = _store(config)
-        with store.locked():
+        with store.locked(reclaim=config.ipam.reclaim_after_reboot) as reclaimed:
+            if reclaimed:
+                self.log(_of_another_boot(store, reclaimed))
             got = [
                 self._allocate(store, index, range_set, wanted[index], attachment.key)
                 for index, range_set in enumerate(sets)
@@ -98,8 +103,10 @@ class HostLocal(Plugin[Config]):
                 return
             exhausted = _exhausted(sets, store)
             if exhausted:
-                with store.locked():
-                    pass  # which takes back what crashes left
+                # No ADD will come after a 50, so what it would take back is taken back here.
+                with store.locked(reclaim=config.ipam.reclaim_after_reboot) as reclaimed:
+                    if reclaimed:
+                        self.log(_of_another_boot(store, reclaimed))
                 exhausted = _exhausted(sets, store)
         except (OSError, IOFailureError) as err:
             raise PluginNotAvailableError("host-local cannot reserve addresses", str(err)) from err
@@ -150,6 +157,12 @@ def _take_back(store: Store, address: Address, owner: AttachmentKey) -> None:
         store.release_address(address, owner)
 
 
+def _of_another_boot(store: Store, reclaimed: list[str]) -> str:
+    some = ", ".join(sorted(reclaimed)[:_NAMED])
+    more = f" and {len(reclaimed) - _NAMED} more" if len(reclaimed) > _NAMED else ""
+    return f"host-local: {store.path}: free again, reserved before the reboot: {some}{more}"
+
+
 def _dns(config: Config) -> DNS:
     path = config.ipam.resolv_conf if config.ipam else None
     if not path:
@@ -164,10 +177,12 @@ def _dns(config: Config) -> DNS:
 
 
 def _exhausted(sets: list[RangeSet], store: Store) -> list[RangeSet]:
-    taken = store.reserved()
+    most = store.at_most()
+    small = [one for one in sets if one.size() <= most]
+    taken = store.reserved() if small else set()
     return [
         one
-        for one in sets
+        for one in small
         if sum(address in one and not one.is_gateway(address) for address in taken) >= one.size()
     ]
 
@@ -180,6 +195,12 @@ def _writable(path: str) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
     if not os.access(path, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    disk = os.statvfs(path)
+    if disk.f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+    # File systems without a limit have a total of 0.
+    if (disk.f_blocks and not disk.f_bfree) or (disk.f_files and not disk.f_ffree):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
 
 def _listed(addresses: list[Address]) -> str:

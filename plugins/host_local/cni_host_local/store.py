@@ -9,11 +9,12 @@ r"""Reservations on disk: a file per address, byte for byte as the Go plugin kee
 
 A reservation is written to a file that is none and then linked to its name, so it appears whole
 or not at all, and never over another's.  It needs no fsync(2): no container outlives its
-machine.  The Go plugin can leave an empty file when it is killed; as it too writes under the
-lock, whoever holds the lock knows that nobody is about to fill it, and takes it back.
+machine, and what a power failure makes of its reservation is empty or stale.  The Go plugin can
+leave an empty file when it is killed; as it too writes under the lock, whoever holds the lock
+knows that nobody is about to fill it, and takes it back.
 
 Nothing else is in that directory.  What makes most calls cheap is beside it, see
-`cni_host_local.index`, and can be missing or wrong without harm.
+`cni_host_local.index`, and can be missing without harm.
 """
 
 import errno
@@ -22,9 +23,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from cni_host_local.index import Index, indexable
+from cni_host_local import reboot
+from cni_host_local.index import Index, indexable, inodes_in
 from cni_host_local.lock import FILE as LOCK, Lock
 from cni_host_local.range import Address, parse_address
+from cni_host_local.reservation import content, parse_owner, read
 from cnisdk import AttachmentKey
 
 if TYPE_CHECKING:
@@ -44,18 +47,6 @@ class Changes(NamedTuple):
 
     add: list[str]
     remove: list[str]
-
-
-def content(owner: AttachmentKey) -> bytes:
-    """Return what the file of a reservation says."""
-    text = f"{owner.container_id}\r\n{owner.ifname}" if owner.ifname else owner.container_id
-    return text.encode("utf-8", "surrogateescape")
-
-
-def parse_owner(text: bytes) -> AttachmentKey:
-    """Return whom the file of a reservation names; the interface is ``""`` in an old one."""
-    container_id, _, ifname = text.decode("utf-8", "surrogateescape").partition("\r\n")
-    return AttachmentKey(container_id, ifname)
 
 
 def _write_all(fd: int, data: bytes) -> None:
@@ -88,14 +79,19 @@ class Store:
         return os.path.isdir(self.path)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the network's lock; makes the directory where there is none."""
+    def locked(self, *, reclaim: bool | None = None) -> Iterator[list[str]]:
+        """Hold the network's lock; makes the directory where there is none.
+
+        The first to say whether to ``reclaim`` what is older than this boot decides for all that
+        is: it is released, and yielded, or taken for reservations of this boot.
+        """
         if not self.exists():
             os.makedirs(self.path, 0o755, exist_ok=True)
         with Lock(self.path):
+            reclaimed = [] if reclaim is None else self._after_reboot(release=reclaim)
             self._open_index()
             try:
-                yield
+                yield reclaimed
             finally:
                 self._close_index()
 
@@ -153,6 +149,10 @@ class Store:
         names = self._files(owner) + self._files(AttachmentKey(owner.container_id, ""))
         return [parse_address(name) for name in names if _is_address(name)]
 
+    def at_most(self) -> int:
+        """Return a number that there are not more reservations than."""
+        return len(os.listdir(self.path))
+
     def reserved(self) -> set[Address]:
         """Return all addresses for which there is a file, whoever owns it."""
         return {parse_address(name) for name in os.listdir(self.path) if _is_address(name)}
@@ -182,25 +182,53 @@ class Store:
         """Return the files that name exactly ``owner``."""
         if self._indexed and indexable(owner):
             names = self._index.files(owner)
+            wrong = [name for name in names or () if self._read(name) != content(owner)]
+            if wrong:
+                names = self._files_of_edited(owner, wrong)
             if names is not None:
-                if all(self._read(name) == content(owner) for name in names):
-                    return names
-                # Somebody wrote into a file by hand.
-                self._index.unseal()
-                self._indexed = False
+                return names
         return self._scan().get(owner, [])
 
     # -- index -----------------------------------------------------------------------------
+
+    def _after_reboot(self, *, release: bool) -> list[str]:
+        """Deal with what is older than this boot; return the addresses that were released."""
+        released = []
+        try:
+            if not reboot.earlier(self._index):
+                return []
+            for name in reboot.outlived(self._index) if release else ():
+                if _is_address(name):
+                    with suppress(OSError):  # stays, as a reservation of this boot
+                        self._unlink(name)
+                        released.append(name)
+            reboot.forget(self._index)
+        except OSError:
+            return released  # where there can be no index
+        return released
 
     def _open_index(self) -> None:
         """Make the index tell what the files do, unless there can be none."""
         try:
             if not self._index.is_current():
-                self._index.rebuild({o: n for o, n in self._scan().items() if indexable(o)})
+                for name in self._index.catch_up(self._reservations()):
+                    if _is_address(name):
+                        self._unlink(name)
         except OSError:
             self._indexed = False  # every look-up reads all files, as the Go plugin does
         else:
             self._indexed = True
+
+    def _files_of_edited(self, owner: AttachmentKey, names: Iterable[str]) -> list[str] | None:
+        """Return the files of ``owner`` once those are read that somebody has written into."""
+        self._indexed = False
+        try:
+            self._index.forget(owner, names)
+            self._index.unseal()
+            self._open_index()
+            return self._index.files(owner) if self._indexed else None
+        except OSError:
+            return None
 
     def _close_index(self) -> None:
         if self._indexed:
@@ -218,43 +246,39 @@ class Store:
         indexed, self._indexed = self._indexed, False
         changes = Changes([], [])
         yield changes
-        if indexed and indexable(owner) and (changes.add or changes.remove):
-            try:
-                self._index.update(owner, add=changes.add, remove=changes.remove)
-            except OSError:
-                return
-        self._indexed = indexed
+        if not indexed:
+            return
+        try:
+            if changes.add:
+                self._index.note(owner, changes.add)
+            if changes.remove:
+                self._index.forget(owner, changes.remove)
+        except OSError:
+            return
+        self._indexed = True
 
     # -- files -----------------------------------------------------------------------------
 
     def _scan(self) -> dict[AttachmentKey, list[str]]:
         """Read all reservations; what killed calls have left is taken back on the way."""
         owners: dict[AttachmentKey, list[str]] = {}
-        with os.scandir(self.path) as entries:
-            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-        for name in names:
-            if name == _DRAFT:
+        for name in self._reservations():
+            if text := self._read(name):
+                owners.setdefault(parse_owner(text), []).append(name)
+            elif _is_address(name):
                 self._unlink(name)
-            elif name != LOCK and not name.startswith(LAST_RESERVED):
-                if text := self._read(name):
-                    owners.setdefault(parse_owner(text), []).append(name)
-                elif _is_address(name):
-                    self._unlink(name)
         return owners
 
+    def _reservations(self) -> dict[str, int]:
+        """Return all files that may be reservations, and their inodes, without reading them."""
+        inodes = inodes_in(self.path)
+        if inodes.pop(_DRAFT, None):
+            self._unlink(_DRAFT)
+        inodes.pop(LOCK, None)
+        return {k: v for k, v in inodes.items() if not k.startswith(LAST_RESERVED)}
+
     def _read(self, name: str) -> bytes:
-        """Return a file without what surrounds its text; ``b""`` if it is gone or torn."""
-        try:
-            fd = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return b""
-        try:
-            text = b""
-            while chunk := os.read(fd, 1 << 12):
-                text += chunk
-            return text.strip(b" \t\r\n\0")
-        finally:
-            os.close(fd)
+        return read(f"{self.path}/{name}")
 
     def _unlink(self, name: str) -> None:
         with suppress(FileNotFoundError):

@@ -1,6 +1,7 @@
 """The index must say what the files say, whoever wrote last."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from cni_host_local import reservation
 from cni_host_local.index import Index, indexable
 from cni_host_local.store import Store
 from cnisdk import AttachmentKey
@@ -20,13 +22,13 @@ TWO = AttachmentKey("two", "eth0")
 
 
 class Counting(Store):
-    """A store that counts how often it reads every reservation."""
+    """A store that counts how often it goes through the whole directory."""
 
     scans = 0
 
-    def _scan(self) -> dict[AttachmentKey, list[str]]:
+    def _reservations(self) -> dict[str, int]:
         self.scans += 1
-        return super()._scan()
+        return super()._reservations()
 
 
 @pytest.fixture
@@ -53,6 +55,12 @@ def _release(directory: Path, owner: AttachmentKey) -> int:
     with store.locked():
         store.release(owner)
     return store.scans
+
+
+def _index(directory: Path) -> set[str]:
+    """Return what the index of this boot consists of."""
+    path = Path(Index(str(directory)).path)
+    return {str(entry.relative_to(path)) for entry in path.rglob("*")}
 
 
 def test_no_call_reads_the_reservations_while_nobody_else_writes(directory: Path) -> None:
@@ -89,7 +97,7 @@ def test_a_change_by_another_breaks_the_seal(directory: Path, change: str) -> No
 def test_a_change_in_the_very_tick_of_the_last_one_breaks_the_seal(directory: Path) -> None:
     tick = directory.stat().st_mtime_ns
     index = Index(str(directory))
-    index.rebuild({})
+    index.catch_up({})
     index.seal()
     assert index.is_current()
 
@@ -102,42 +110,62 @@ def test_the_index_is_outside_of_what_the_go_plugin_walks(directory: Path) -> No
     _reserve(directory, ONE, "10.0.0.2")
 
     assert {p.name for p in directory.rglob("*")} == {"lock", "10.0.0.2"}
-    assert {p.name for p in (directory.parent / ".index" / "net").iterdir()} == {
-        "seal",
-        "one:eth0",
-    }
+    assert _index(directory) == {"seal", "one:eth0", "files", "files/10.0.0.2"}
 
 
 def test_an_empty_store_leaves_no_entry(directory: Path) -> None:
     _reserve(directory, ONE, "10.0.0.2")
     _release(directory, ONE)
 
-    assert [p.name for p in (directory.parent / ".index" / "net").iterdir()] == ["seal"]
+    assert _index(directory) == {"seal", "files"}
 
 
 def test_a_deleted_index_is_made_anew(directory: Path) -> None:
     _reserve(directory, ONE, "10.0.0.2")
-    for entry in (directory.parent / ".index" / "net").iterdir():
-        entry.unlink()
+    shutil.rmtree(directory.parent / ".index")
 
     assert _release(directory, ONE) == 1
     assert not (directory / "10.0.0.2").exists()
 
 
-def test_an_index_of_another_boot_is_not_believed(directory: Path) -> None:
-    _reserve(directory, ONE, "10.0.0.2")
-    seal = directory.parent / ".index" / "net" / "seal"
-    boot, rest = os.readlink(seal).split(" ", 1)
-    seal.unlink()
-    seal.symlink_to(f"{boot[::-1]} {rest}")
+def test_only_what_others_have_changed_is_read(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2, 40):
+        _reserve(directory, AttachmentKey(f"c{number}", "eth0"), f"10.0.0.{number}")
+    (directory / "10.0.0.7").unlink()
+    (directory / "10.0.0.8").unlink()
+    (directory / "10.0.0.8").write_bytes(b"two\r\neth0")
+    (directory / "10.0.0.99").write_bytes(b"one\r\neth0")
+    read: list[str] = []
 
-    assert _release(directory, ONE) == 1
+    def reading(path: str) -> bytes:
+        read.append(Path(path).name)
+        return reservation.read(path)
+
+    monkeypatch.setattr("cni_host_local.index.read", reading)
+
+    _release(directory, TWO)
+    _release(directory, ONE)
+
+    # Of .7 and .8 the former owners, too.
+    assert sorted(read) == ["10.0.0.7", "10.0.0.8", "10.0.0.8", "10.0.0.99"]
+    assert {p.name for p in directory.iterdir()} == {
+        "lock",
+        *(f"10.0.0.{number}" for number in range(2, 40) if number not in (7, 8)),
+    }
+    assert _index(directory) == {
+        *("seal", "files"),
+        *(f"c{number}:eth0" for number in range(2, 40) if number not in (7, 8)),
+        *(f"files/10.0.0.{number}" for number in range(2, 40) if number not in (7, 8)),
+    }
 
 
 def test_a_call_that_fails_between_file_and_entry_breaks_the_seal(directory: Path) -> None:
     _reserve(directory, TWO, "10.0.0.3")
     store = _call(directory)
-    (directory.parent / ".index" / "net" / "one:eth0").mkdir()  # no entry can be made
+    entry = Path(Index(str(directory)).path, "one:eth0")
+    entry.mkdir()  # so none can be made
 
     with store.locked():
         store.reserve([IPv4Address("10.0.0.2")], ONE)
@@ -145,6 +173,9 @@ def test_a_call_that_fails_between_file_and_entry_breaks_the_seal(directory: Pat
     assert not Index(str(directory)).is_current()
     assert _release(directory, ONE) > 0
     assert not (directory / "10.0.0.2").exists()
+    entry.rmdir()
+    _release(directory, ONE)
+    assert _index(directory) == {"seal", "files", "two:eth0", "files/10.0.0.3"}
 
 
 def test_without_an_index_everything_works_by_reading(directory: Path) -> None:
