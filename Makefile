@@ -37,16 +37,10 @@ wheels: $(VENV)/ready-to-test ## make what is published: dist/wheels, with launc
 bench: $(VENV)/ready-to-run ## measure us and the Go plugins in turns; QUICK=1: in a minute
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--plot docs/bench.svg)
 
-# The reference is there to compare with: what it leaves is no failure of ours.  The payload is
-# unpacked below /run alone, which is the sweep's own; /var/lib/cnisdk would be the machine's.
-CNI_REFERENCE ?= /usr/lib/cni
-SWEEP := $(BIN)/cnisdk sweep --config tests/conformance/sweep.json
-
-sweep: $(VENV)/ready-to-run ## interrupt an ADD at everything it changes, ours and the Go plugins': minutes
-	@$(BIN)/cnisdk build $(PROJECTS) -o dist/sweep --unpack-dir /run/cnisdk/payload
-	@for mode in kill error; do \
-	  ! test -x $(CNI_REFERENCE)/bridge || $(SWEEP) --mode $$mode $(CNI_REFERENCE)/bridge || :; \
-	  $(SWEEP) --mode $$mode dist/sweep/bridge || exit; done
+sweep: $(VENV)/ready-to-test ## interrupt an ADD at everything it changes, ours and the Go plugins': minutes
+	@$(BIN)/cnisdk build $(PROJECTS) -o dist/sweep/first --unpack-dir /run/cnisdk/payload
+	@$(BIN)/cnisdk build $(PROJECTS) -o dist/sweep/later
+	@$(BIN)/python -m tests.conformance.sweeping dist/sweep
 
 lint: $(VENV)/ready-to-test ## check form, types and layers
 	@$(BIN)/ruff format --check .

@@ -38,6 +38,12 @@ _STORIES = 2  # of each point: DEL with the namespace and without
     "--point", metavar="N", type=click.IntRange(min=1), help="Try this point and show its calls."
 )
 @click.option("--warm", is_flag=True, help="Keep another container attached all the while.")
+@click.option(
+    "--agent",
+    is_flag=True,
+    help="Have the calls made by `cnisdk agent`, which serves the plugins that are installed "
+    "here, and interfere with that.",
+)
 @click.option("--list", "list_", is_flag=True, help="List the points and what each changes.")
 @click.option("--json", "json_", metavar="FILE", type=Path, help="Write the findings as JSON.")
 def sweep(executable: str, **options: Any) -> None:
@@ -50,13 +56,16 @@ def sweep(executable: str, **options: Any) -> None:
     """
     subject = subject_of(executable, options)
     enter()
+    from cnisdk.conformance.agent import AgentError
     from cnisdk.conformance.check import Inapplicable
+    from cnisdk.conformance.ptrace import UnsupportedError
     from cnisdk.conformance.sweep import changes, sweep as run
-    from cnisdk.conformance.tracer import Mode, UnsupportedError
+    from cnisdk.conformance.tracer import Mode
 
     try:
         if options["list_"]:
-            for number, change in enumerate(changes(subject, warm=options["warm"]), 1):
+            how = {key: options[key] for key in ("warm", "agent")}
+            for number, change in enumerate(changes(subject, **how), 1):
                 click.echo(f"{number:4}  {change}")
             return
         with _progress() as (started, progress):
@@ -66,12 +75,13 @@ def sweep(executable: str, **options: Any) -> None:
                 most=options["points"] or 0,
                 only=options["point"] or 0,
                 warm=options["warm"],
+                agent=options["agent"],
                 started=started,
                 progress=progress,
             )
     except Inapplicable as err:
         raise click.UsageError(f"an ADD that is left alone does not work:\n{err}") from err
-    except (OSError, UnsupportedError) as err:
+    except (OSError, UnsupportedError, AgentError) as err:
         raise click.UsageError(f"{executable}: {err}") from err
     if options["json_"]:
         _save(options["json_"], found)

@@ -6,54 +6,61 @@ looks at the descriptor and at the memory of the process, which ptrace(2) allows
 """
 
 import errno
+import functools
 import os
 import socket
 import struct
 from dataclasses import dataclass
 
-_OPEN, _FD, _PATH, _PATH_AT, _SEND, _MESSAGE, _CHILD, _EXEC, _MOUNT = range(9)
+from cnisdk.conformance import ptrace
 
-# Number on x86-64: name, what its arguments are, how it fails.
-_CALLS = {
-    1: ("write", _FD, errno.ENOSPC),
-    2: ("open", _OPEN, errno.ENOSPC),
-    18: ("pwrite64", _FD, errno.ENOSPC),
-    20: ("writev", _FD, errno.ENOSPC),
-    44: ("sendto", _SEND, errno.ENOMEM),
-    46: ("sendmsg", _MESSAGE, errno.ENOMEM),
-    56: ("clone", _CHILD, errno.EAGAIN),
-    57: ("fork", _CHILD, errno.EAGAIN),
-    58: ("vfork", _CHILD, errno.EAGAIN),
-    59: ("execve", _EXEC, errno.ENOMEM),
-    74: ("fsync", _FD, errno.EIO),
-    75: ("fdatasync", _FD, errno.EIO),
-    76: ("truncate", _PATH, errno.EIO),
-    77: ("ftruncate", _FD, errno.EIO),
-    82: ("rename", _PATH, errno.ENOSPC),
-    83: ("mkdir", _PATH, errno.ENOSPC),
-    84: ("rmdir", _PATH, errno.EBUSY),
-    85: ("creat", _PATH, errno.ENOSPC),
-    86: ("link", _PATH, errno.ENOSPC),
-    87: ("unlink", _PATH, errno.EIO),
-    88: ("symlink", _PATH, errno.ENOSPC),
-    165: ("mount", _MOUNT, errno.EBUSY),
-    166: ("umount2", _PATH, errno.EBUSY),
-    257: ("openat", _OPEN, errno.ENOSPC),
-    258: ("mkdirat", _PATH_AT, errno.ENOSPC),
-    263: ("unlinkat", _PATH_AT, errno.EIO),
-    264: ("renameat", _PATH_AT, errno.ENOSPC),
-    265: ("linkat", _PATH_AT, errno.ENOSPC),
-    266: ("symlinkat", _PATH, errno.ENOSPC),
-    285: ("fallocate", _FD, errno.ENOSPC),
-    296: ("pwritev", _FD, errno.ENOSPC),
-    316: ("renameat2", _PATH_AT, errno.ENOSPC),
-    435: ("clone3", _CHILD, errno.EAGAIN),
+_OPEN, _FD, _PATH, _PATH_AT, _SEND, _MESSAGE, _CHILD, _EXEC, _MOUNT, _OPTION = range(10)
+
+# Name: its number on x86-64 and on aarch64, which lacks the older ones; what its arguments are;
+# how it fails.
+CALLS = {
+    "write": (1, 64, _FD, errno.ENOSPC),
+    "open": (2, None, _OPEN, errno.ENOSPC),
+    "pwrite64": (18, 68, _FD, errno.ENOSPC),
+    "writev": (20, 66, _FD, errno.ENOSPC),
+    "sendto": (44, 206, _SEND, errno.ENOMEM),
+    "sendmsg": (46, 211, _MESSAGE, errno.ENOMEM),
+    "setsockopt": (54, 208, _OPTION, errno.ENOMEM),
+    "clone": (56, 220, _CHILD, errno.EAGAIN),
+    "fork": (57, None, _CHILD, errno.EAGAIN),
+    "vfork": (58, None, _CHILD, errno.EAGAIN),
+    "execve": (59, 221, _EXEC, errno.ENOMEM),
+    "fsync": (74, 82, _FD, errno.EIO),
+    "fdatasync": (75, 83, _FD, errno.EIO),
+    "truncate": (76, 45, _PATH, errno.EIO),
+    "ftruncate": (77, 46, _FD, errno.EIO),
+    "rename": (82, None, _PATH, errno.ENOSPC),
+    "mkdir": (83, None, _PATH, errno.ENOSPC),
+    "rmdir": (84, None, _PATH, errno.EBUSY),
+    "creat": (85, None, _PATH, errno.ENOSPC),
+    "link": (86, None, _PATH, errno.ENOSPC),
+    "unlink": (87, None, _PATH, errno.EIO),
+    "symlink": (88, None, _PATH, errno.ENOSPC),
+    "mount": (165, 40, _MOUNT, errno.EBUSY),
+    "umount2": (166, 39, _PATH, errno.EBUSY),
+    "openat": (257, 56, _OPEN, errno.ENOSPC),
+    "mkdirat": (258, 34, _PATH_AT, errno.ENOSPC),
+    "unlinkat": (263, 35, _PATH_AT, errno.EIO),
+    "renameat": (264, 38, _PATH_AT, errno.ENOSPC),
+    "linkat": (265, 37, _PATH_AT, errno.ENOSPC),
+    "symlinkat": (266, 36, _PATH, errno.ENOSPC),
+    "fallocate": (285, 47, _FD, errno.ENOSPC),
+    "pwritev": (296, 70, _FD, errno.ENOSPC),
+    "renameat2": (316, 276, _PATH_AT, errno.ENOSPC),
+    "clone3": (435, 435, _CHILD, errno.EAGAIN),
 }
 
 _STDOUT = "to stdout"
+_PEER = "to a Unix socket"
 _CLONE_THREAD = 0x10000
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
+_XT_SET_REPLACE = ((socket.IPPROTO_IP, 64), (socket.IPPROTO_IPV6, 64))  # of iptables-legacy
 _PIDFD_GETFD = 438
 _NETLINK_ROUTE = 0
 _NETLINK_NETFILTER = 12
@@ -80,16 +87,27 @@ class Change:
         return f"{self.process}: {self.call} {self.what}".rstrip()
 
 
+@functools.cache
+def _numbers() -> dict[int, tuple[str, int, int]]:
+    """Return the calls of this machine: name, what the arguments are, how it fails."""
+    column = ptrace.MACHINES.index(ptrace.machine())
+    return {
+        number: (name, form, error)
+        for name, (*numbers, form, error) in CALLS.items()
+        if (number := numbers[column]) is not None
+    }
+
+
 def change_of(pid: int, number: int, args: tuple[int, ...]) -> Change | None:
     """Return what the call that ``pid`` is about to make changes, None if nothing."""
-    known = _CALLS.get(number)
+    known = _numbers().get(number)
     if known is None:
         return None
     name, form, error = known
     what = _what(pid, name, form, args)
     if what is None:
         return None
-    if what == _STDOUT:
+    if what in (_STDOUT, _PEER):
         error = errno.EPIPE
     return Change(_process(pid), name, what, error)
 
@@ -107,11 +125,13 @@ def _what(pid: int, name: str, form: int, args: tuple[int, ...]) -> str | None:
         return _text(pid, args[1])
     if form == _CHILD:
         return _child(pid, name, args)
+    if form == _OPTION:
+        return "the firewall's rules" if args[1:3] in _XT_SET_REPLACE else None
     address = args[1]
     if form == _MESSAGE:
         (iov,) = struct.unpack_from("Q", _memory(pid, address + 16, 8).ljust(8, b"\0"))
         (address,) = struct.unpack_from("Q", _memory(pid, iov, 8).ljust(8, b"\0"))
-    return _netlink(pid, args[0], address)
+    return _message(pid, args[0], address)
 
 
 def _child(pid: int, name: str, args: tuple[int, ...]) -> str | None:
@@ -128,17 +148,27 @@ def _file(pid: int, fd: int, *, answer: bool) -> str | None:
         target = os.readlink(f"/proc/{pid}/fd/{fd & 0xFFFFFFFF}")
     except OSError:
         return None
-    if fd == 1 and answer:
+    if answer and (fd == 1 or target.startswith("/memfd:stdout")):
         return _STDOUT
     return (
         target if target.startswith("/") and not target.startswith(("/dev/", "/memfd:")) else None
     )
 
 
-def _netlink(pid: int, fd: int, address: int) -> str | None:
-    protocol = _protocol(pid, fd)
-    data = _memory(pid, address, 64)
-    if protocol is None or len(data) < 16:
+def _message(pid: int, fd: int, address: int) -> str | None:
+    sock = _socket(pid, fd)
+    if sock is None:
+        return None
+    with sock:
+        if sock.family == socket.AF_UNIX:
+            return _PEER
+        if sock.family != socket.AF_NETLINK:
+            return None
+        return _netlink(sock.proto, _memory(pid, address, 64))
+
+
+def _netlink(protocol: int, data: bytes) -> str | None:
+    if len(data) < 16:
         return None
     kind = struct.unpack_from("H", data, 4)[0]
     if protocol == _NETLINK_ROUTE and kind >= 16:
@@ -157,23 +187,20 @@ def _netlink(pid: int, fd: int, address: int) -> str | None:
     return None
 
 
-def _protocol(pid: int, fd: int) -> int | None:
-    """Return the protocol of a netlink socket; None if the descriptor is none."""
+def _socket(pid: int, fd: int) -> socket.socket | None:
+    """Return a copy of another process's socket; None if the descriptor is none."""
     try:
-        link = os.readlink(f"/proc/{pid}/fd/{fd}")
-        if not link.startswith("socket:"):
+        if not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
             return None
         pidfd = os.pidfd_open(_tgid(pid))
     except OSError:
         return None
     try:
-        copy = _pidfd_getfd(pidfd, fd)
+        return socket.socket(fileno=_pidfd_getfd(pidfd, fd))
     except OSError:
         return None
     finally:
         os.close(pidfd)
-    with socket.socket(fileno=copy) as sock:
-        return sock.proto if sock.family == socket.AF_NETLINK else None
 
 
 def _pidfd_getfd(pidfd: int, fd: int) -> int:

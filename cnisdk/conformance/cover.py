@@ -6,10 +6,12 @@ covered instead, by a directory that has all that the parent has, and room for o
 """
 
 import os
+import sys
 import tempfile
 
-from cnisdk.net._uapi import MS_BIND, MS_MOVE, MS_REC
-from cnisdk.net.libc import mount
+if sys.platform == "linux":
+    from cnisdk.net._uapi import MS_BIND, MS_MOVE, MS_REC
+    from cnisdk.net.libc import mount
 
 
 def empty(path: str) -> None:

@@ -4,9 +4,13 @@ Each point is a story of its own on a host of its own: an ADD that is killed, or
 system call fails, then DEL, then another container that comes and goes.  What a plugin makes
 once and for all, such as its bridge, is known from a story in which nothing is interfered with:
 that may be there afterwards, and after the other container it has to be there whole.
+
+Through an agent it is the agent that is killed, or that goes on after one of its system calls has
+failed; a new one, or that one, does what follows.
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -17,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnisdk.conformance import state
+from cnisdk.conformance.agent import Agent
 from cnisdk.conformance.changes import Change
 from cnisdk.conformance.check import Inapplicable
 from cnisdk.conformance.execution import Execution
@@ -30,6 +35,7 @@ WAYS = ("with the namespace", "without the namespace")
 
 _PATIENCE = 1.0
 _STATE = "$STATE"
+_BYSTANDER = "bystander"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,26 +74,23 @@ def sweep(
     most: int = 0,
     only: int = 0,
     warm: bool = False,
+    agent: bool = False,
     watched: Sequence[Path] = (),
     started: Callable[[int], object] = lambda points: None,
     progress: Callable[[Point], object] = lambda point: None,
 ) -> Sweep:
     """Try every point, or ``most`` spread evenly over all, or ``only`` the one of that number.
 
-    With ``warm`` another container is attached all the while, and must come to no harm.
+    With ``warm`` another container is attached all the while, and must come to no harm.  With
+    ``agent`` the executable has its calls made by an agent, and that is interfered with.
     ``watched`` are the directories in which the plugin keeps files; what it adds there is
     removed after each point, so nobody else may use them.  The caller is root in a private
     host.  Raises `Inapplicable` if an ADD that is left alone does not work.
     """
     directory = Path(tempfile.mkdtemp(prefix="sweep-", dir="/run"))
     try:
-        stage = _Stage(subject, directory, warm, watched)
-        with stage.story() as clean:
-            clean.play(0, mode, WAYS[0])
-            if clean.problems:
-                raise Inapplicable("\n".join(clean.problems))
-            stage.remainder = clean.lines()
-            found = clean.traced.changes
+        stage = _Stage(subject, directory, warm, agent, watched)
+        found = stage.rehearse()
         numbers = [only] if only else _spread(len(found), most)
         started(len(numbers) * len(WAYS))
         points = []
@@ -101,13 +104,13 @@ def sweep(
     return Sweep(subject=subject, mode=mode, changes=tuple(found), points=tuple(points))
 
 
-def changes(subject: Subject, *, warm: bool = False, watched: Sequence[Path] = ()) -> list[Change]:
+def changes(
+    subject: Subject, *, warm: bool = False, agent: bool = False, watched: Sequence[Path] = ()
+) -> list[Change]:
     """Return what an ADD changes that is left alone: the points, in their order."""
     directory = Path(tempfile.mkdtemp(prefix="sweep-", dir="/run"))
     try:
-        with _Stage(subject, directory, warm, watched).story() as clean:
-            clean.play(0, Mode.KILL, WAYS[0])
-            return clean.traced.changes
+        return _Stage(subject, directory, warm, agent, watched).rehearse()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -124,15 +127,38 @@ class _Stage:
     """Where stories are played, and what may be there after one."""
 
     def __init__(
-        self, subject: Subject, directory: Path, warm: bool, watched: Sequence[Path]
+        self,
+        subject: Subject,
+        directory: Path,
+        warm: bool,
+        agent: bool,
+        watched: Sequence[Path],
     ) -> None:
         self.subject = subject
         self.directory = directory
         self.warm = warm
+        self.agent = agent
         self.watched = [*watched] or [Path(path) for path in state.WATCHED]
         self.remainder: set[str] | None = None
         self._claimed = ask_versions(subject)
         self._count = 0
+
+    def rehearse(self) -> list[Change]:
+        """Play it without interference: return what ADD changes, and know what may stay.
+
+        Twice, since at the first time an executable may make what it keeps for good, such as
+        what it unpacks, where nobody watches.
+        """
+        self._play_undisturbed()
+        changes, self.remainder = self._play_undisturbed()
+        return changes
+
+    def _play_undisturbed(self) -> tuple[list[Change], set[str]]:
+        with self.story() as clean:
+            clean.play(0, Mode.KILL, WAYS[0])
+            if clean.problems:
+                raise Inapplicable("\n".join(clean.problems))
+            return clean.traced.changes, clean.lines()
 
     @contextlib.contextmanager
     def story(self) -> Iterator["_Story"]:
@@ -142,9 +168,11 @@ class _Stage:
         directory.mkdir()
         before = self.files()
         with World(self.subject, directory, self._claimed) as world:
+            story = _Story(self, world)
             try:
-                yield _Story(self, world)
+                yield story
             finally:
+                story.close()
                 for path in sorted(self.files() - before, reverse=True):
                     with contextlib.suppress(OSError):
                         path.rmdir() if path.is_dir() else path.unlink()
@@ -174,6 +202,12 @@ class _Story:
         self._world = world
         self.problems: list[str] = []
         self._bystander: Attachment | None = None
+        self._agent: Agent | None = None
+
+    def close(self) -> None:
+        """End the agent."""
+        if self._agent is not None:
+            self._agent.close()
 
     def point(self, number: int, mode: Mode, way: str) -> Point:
         """Play it, and say what became of it."""
@@ -190,13 +224,19 @@ class _Story:
     def play(self, number: int, mode: Mode, way: str) -> None:
         """ADD, interfered with; DEL; a look around; another container."""
         world = self._world
+        traced = trace
+        if self._stage.agent:
+            self._agent = Agent(self._directory())
+            traced = self._agent.trace
         if self._stage.warm:
-            self._bystander = world.attached()
+            # By the same ID in each story: names of links and chains are made of it.
+            environ = {**self._environ(), "CNI_CONTAINERID": _BYSTANDER}
+            self._bystander = world.attached(environ=environ)
             world.journal.clear()
-        attachment = world.prepare()
+        attachment = world.prepare(environ=self._environ())
         before = self.lines()
         inside = state.look(attachment.container)
-        self.traced = trace(
+        self.traced = traced(
             world.subject.executable,
             world.environ("ADD", attachment),
             json.dumps(world.request(attachment, attachment.before)).encode(),
@@ -209,6 +249,8 @@ class _Story:
             self.problems.append(f"ADD: {done.ending()}")
         elif number == 0 and not done.ok:
             self.problems.append(f"ADD: {done.ending()}: {_said(done)}")
+        if self._agent is not None:
+            self._go_on_with_an_agent(self._agent, interfered=number > 0, killing=mode is Mode.KILL)
         self._delete(attachment, way)
         if way == WAYS[0]:
             self.problems += state.left(
@@ -220,6 +262,28 @@ class _Story:
         if self._stage.remainder is not None:
             self._expect_whole(attachment)
 
+    def _directory(self) -> Path:
+        """Return where the agent lives: where nobody looks for what is left."""
+        path = self._stage.directory / f"agent-{self._world.host.name}"
+        path.mkdir()
+        return path
+
+    def _environ(self) -> dict[str, str | None]:
+        return {**self._agent.environ()} if self._agent is not None else {}
+
+    def _go_on_with_an_agent(self, agent: Agent, *, interfered: bool, killing: bool) -> None:
+        """See that the agent is as it has to be, and start another in place of a dead one."""
+        if not interfered and not self.traced.changes:
+            self.problems.append(
+                f"the agent was not asked to make the ADD, or changed nothing: {agent.said()}"
+            )
+        if agent.alive:
+            return
+        if not (interfered and killing):
+            self.problems.append(f"the agent has ended: {agent.said()}")
+        agent.close()
+        self._agent = Agent(agent.directory)
+
     def _delete(self, attachment: Attachment, way: str) -> None:
         changes = None
         if way == WAYS[1]:
@@ -228,6 +292,15 @@ class _Story:
         done = self._world.delete(attachment, changes, prev=attachment.answered.ok)
         if not done.ok:
             self.problems.append(f"DEL {way}: {done.ending()}: {_said(done)}")
+        if self._agent is not None:
+            self.problems += _patiently(functools.partial(self._not_served, "DEL", attachment))
+
+    def _not_served(self, command: str, attachment: Attachment) -> list[str]:
+        """Find that a call was not made by the agent, which logs it after its answer."""
+        agent = self._agent
+        if agent is None or agent.has_served(command, attachment.container.id):
+            return []
+        return [f"{command} was not made by the agent: {agent.said()}"]
 
     def _compare(self, before: set[str], done: Execution) -> None:
         """Find what is there that neither was nor may be."""
@@ -248,7 +321,7 @@ class _Story:
     def _another(self) -> None:
         """Attach and detach another container."""
         try:
-            other = self._world.attached()
+            other = self._world.attached(environ=self._environ())
         except Inapplicable as err:
             last = self._world.journal[-1]
             self.problems.append(f"the next container: {err}: {_said(last)}")
