@@ -17,6 +17,9 @@ Address = IPv4Interface | IPv6Interface
 
 BACKENDS = ("iptables", "nftables")
 
+_PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""What is wrong with us for now, and says nothing of whether iptables works here."""
+
 
 def add(
     backend: str | None,
@@ -29,8 +32,9 @@ def add(
 ) -> None:
     """Masquerade what comes from ``ips`` and leaves their subnets.
 
-    Without a ``backend``, iptables if it works here, else nftables.  Adding again changes
-    nothing.  A call that fails may leave a part behind, which `delete` takes away.
+    Without a ``backend``, iptables if it works here, else nftables; where iptables cannot be
+    executed for now that is the error, or containers would have different backends.  Adding again
+    changes nothing.  A call that fails may leave a part behind, which `delete` takes away.
     """
     if not ips:
         return
@@ -57,6 +61,8 @@ def add(
         try:
             by_iptables()
         except OSError as err:
+            if err.errno in _PASSING:
+                raise
             with suppress(OSError):  # what iptables could not add it may not be able to delete
                 iptables.delete(
                     ips, network=network, container_id=container_id, search_path=search_path

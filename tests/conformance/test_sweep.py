@@ -84,6 +84,23 @@ def test_a_draft_that_host_local_cannot_remove_goes_with_delete(kept: Path) -> N
     assert not found.failed, text(found)
 
 
+def test_iptables_that_cannot_be_executed_for_now_is_no_reason_to_use_nftables(kept: Path) -> None:
+    """The table of the other backend would stay, and containers would be in different ones."""
+    plain = ours(kept)
+    subject = Subject(
+        executable=plain.executable,
+        kind=plain.kind,
+        config={**(plain.config or {}), "ipMasq": True},
+    )
+    calls = [str(change) for change in changes(subject, watched=[kept])]
+    (point,) = [n for n, call in enumerate(calls, 1) if call.endswith("iptables-restore")]
+
+    found = sweep(subject, mode=Mode.ERROR, only=point, watched=[kept])
+
+    assert not found.failed, text(found)
+    assert not any(point.executions[0].ok for point in found.points)
+
+
 def test_what_is_forgotten_by_delete_is_found(kept: Path) -> None:
     leaking = ipam(kept, '"{kept}/$CNI_CONTAINERID"')
     found = sweep(leaking, most=4, watched=[kept])
