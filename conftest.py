@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.host import REFERENCE, Host
+from tests.vm import reports
+from tests.vm.kernel import can_filter_vlans
 
 
 @pytest.fixture
@@ -21,8 +23,23 @@ def host(tmp_path: Path) -> Iterator[Host]:
         host.close()
 
 
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Report what was run in a guest as if it had been run here."""
+    if not reports.elsewhere(item):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in reports.of(item):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    # What was set up for the test before this one, pytest kept in case that this one needs it.
+    item.session._setupstate.teardown_exact(nextitem)
+    return True
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs the Go reference plugins where there are none."""
+    """Skip what needs the Go reference plugins, or another kernel, where there is none."""
+    if item.get_closest_marker(reports.MARKER) and not can_filter_vlans():
+        pytest.skip("no User-mode Linux, and bridges of this kernel cannot filter VLANs")
     if item.get_closest_marker("reference") and not os.access(f"{REFERENCE}/bridge", os.X_OK):
         pytest.skip(f"no Go reference plugins in {REFERENCE} (set CNI_REFERENCE)")
 

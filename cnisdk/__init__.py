@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from cnisdk.plugin import Plugin as Plugin
     from cnisdk.runner import main as main, run as run
-    from cnisdk.types._wire import Field as Field, Parsed as Parsed
+    from cnisdk.types._wire import Field as Field, Parsed as Parsed, WireModel as WireModel
     from cnisdk.types.config import IPAMConfig as IPAMConfig, PluginConfig as PluginConfig
     from cnisdk.types.result import (
         DNS as DNS,
@@ -58,7 +58,7 @@ _EXPORTS = {
     ),
     "cnisdk.plugin": ("Plugin",),
     "cnisdk.runner": ("main", "run"),
-    "cnisdk.types._wire": ("Field", "Parsed"),
+    "cnisdk.types._wire": ("Field", "Parsed", "WireModel"),
     "cnisdk.types.config": ("IPAMConfig", "PluginConfig"),
     "cnisdk.types.result": ("DNS", "IPConfig", "Interface", "Result", "Route"),
 }

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from cnisdk import invoke
 from cnisdk.call import Call, ValidAttachments
-from cnisdk.errors import CNIError, DecodingError, InvalidNetworkConfigError, PluginError
+from cnisdk.errors import (
+    CNIError,
+    DecodingError,
+    InvalidEnvironmentError,
+    InvalidNetworkConfigError,
+    PluginError,
+    PluginNotAvailableError,
+)
 from cnisdk.types import _json
 from cnisdk.types.config import PluginConfig
 from cnisdk.types.convert import from_wire
@@ -62,8 +69,11 @@ class IPAM:
         self._forward(config, "CHECK")
 
     def status(self, config: PluginConfig) -> None:
-        """Raise why the IPAM plugin could not serve an ADD."""
-        self._forward(config, "STATUS")
+        """Raise why the IPAM plugin could not serve an ADD; one that is not there cannot."""
+        try:
+            self._forward(config, "STATUS")
+        except InvalidEnvironmentError as err:
+            raise PluginNotAvailableError(err.msg, err.details) from err
 
     def gc(self, config: PluginConfig, valid: ValidAttachments) -> None:
         """Have the IPAM plugin release what no attachment in ``valid`` holds.

@@ -44,7 +44,14 @@ def create(rtnl: RTNL, config: Config) -> Link:
     know it, and becomes all zero with the last port.
     """
     with tolerating(errno.EEXIST):
-        link.add_bridge(rtnl, config.bridge, mtu=config.mtu, address=mac.choose(), up=True)
+        link.add_bridge(
+            rtnl,
+            config.bridge,
+            mtu=config.mtu,
+            address=mac.choose(),
+            vlan_filtering=config.filters_vlans,
+            up=True,
+        )
         # Without this a first container's IPv6 packets wait for the bridge's link-local address.
         prefer(f"net/ipv6/conf/{config.bridge}/accept_dad", 0, new=True)
     made = find(rtnl, config.bridge)
@@ -56,7 +63,8 @@ def create(rtnl: RTNL, config: Config) -> Link:
 def prepare(rtnl: RTNL, bridge: Link, config: Config) -> Link:
     """Bring a bridge into the state that containers need; nothing is done for one that is.
 
-    Its MTU stays as it is: it belongs to whoever made the bridge.
+    Its MTU stays as it is: it belongs to whoever made the bridge.  That it filters VLANs is what
+    a network with VLANs relies on to be apart from others, and others do not notice.
     """
     prefer(f"net/ipv6/conf/{bridge.name}/accept_ra", 0)
     if bridge.address == NO_ADDRESS:
@@ -66,6 +74,8 @@ def prepare(rtnl: RTNL, bridge: Link, config: Config) -> Link:
         bridge = bridge._replace(address=address)
     if config.promisc_mode and not bridge.promisc:
         link.set_promisc(rtnl, bridge.index)
+    if config.filters_vlans and not bridge.vlan_filtering:
+        ports.set_vlan_filtering(rtnl, bridge.index)
     if not bridge.up:
         link.set_up(rtnl, bridge.index)
     return bridge

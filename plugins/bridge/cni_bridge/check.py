@@ -8,7 +8,7 @@ networking resources".
 
 from collections.abc import Iterator
 
-from cni_bridge import gateway, veth
+from cni_bridge import gateway, veth, vlan
 from cni_bridge.config import Config
 from cni_bridge.errors import DamagedError
 from cnisdk import Attachment, Interface, InvalidNetworkConfigError, Result
@@ -24,6 +24,8 @@ def check(config: Config, attachment: Attachment, *, search_path: str) -> None:
         raise InvalidNetworkConfigError("CHECK needs the result of ADD", "$.prevResult: missing")
     with RTNL() as host, RTNL(attachment.netns) as container:
         problems = list(_problems(host, container, config, attachment, result))
+        if config.macspoofchk:
+            problems += _spoofcheck(host, container, attachment)
     if config.ipam is not None and config.ip_masq:
         problems += _masquerade(attachment, result, search_path)
     if problems:
@@ -51,7 +53,7 @@ def _problems(
         yield from _addresses(container, end, index, result)
         yield from _routes(container, end, index, result)
         if config.has_gateway:
-            yield from _gateway(host, bridge, index, result)
+            yield from _gateway(host, bridge, index, config, result)
 
 
 def _recorded(result: Result, name: str, sandbox: str) -> Interface | None:
@@ -78,7 +80,7 @@ def _bridge(found: Link | None, recorded: Interface | None, config: Config) -> I
         yield f"result has no interface {config.bridge} on the host"
     if found.kind != "bridge":
         yield f"{found.name} is no bridge but {found.kind or 'a device'}"
-    if recorded is not None:
+    if recorded is not None and config.routes_by_bridge:
         yield from _mac(found, recorded)
     if config.promisc_mode and not found.promisc:
         yield f"bridge {found.name} is not promiscuous"
@@ -107,8 +109,11 @@ def _host_end(host: RTNL, end: Link, bridge: Link, config: Config, result: Resul
         yield f"host has no veth of the result that leads to the container's {end.name}"
         return
     yield from _mac(port, recorded)
-    if recorded.mtu and port.mtu != recorded.mtu:
-        yield f"{port.name} has MTU {port.mtu} instead of {recorded.mtu}"
+    mtu = recorded.mtu or config.mtu  # before 1.1.0 there is none in a result
+    if mtu and port.mtu != mtu:
+        yield f"{port.name} has MTU {port.mtu} instead of {mtu}"
+    if end.mtu > port.mtu:
+        yield f"container's {end.name} has MTU {end.mtu}, and its other end only {port.mtu}"
     if not port.up:
         yield f"{port.name} is down"
     if port.master != bridge.index:
@@ -119,6 +124,7 @@ def _host_end(host: RTNL, end: Link, bridge: Link, config: Config, result: Resul
         yield f"{port.name} is not in hairpin mode"
     if config.port_isolation and not settings.isolated:
         yield f"{port.name} is not isolated from other ports"
+    yield from vlan.problems(host, bridge, port, config)
 
 
 def _addresses(container: RTNL, end: Link, index: int, result: Result) -> Iterator[str]:
@@ -154,16 +160,37 @@ def _routes(container: RTNL, end: Link, index: int, result: Result) -> Iterator[
             yield f"no route to {wanted.dst}" + (f" via {gw}" if gw else "") + where
 
 
-def _gateway(host: RTNL, bridge: Link, index: int, result: Result) -> Iterator[str]:
+def _gateway(host: RTNL, bridge: Link, index: int, config: Config, result: Result) -> Iterator[str]:
     ips = tuple(ip for ip in result.ips if ip.interface == index)
-    present = {entry.address for entry in addr.dump(host, bridge.index)}
+    exit_, name = bridge, f"bridge {bridge.name}"
+    if config.vlan_gateway:
+        yield from vlan.gateway_problems(host, bridge, config)
+        found = link.find(host, config.vlan_gateway)
+        exit_, name = found or bridge, config.vlan_gateway
+    present = {entry.address for entry in addr.dump(host, exit_.index)}
     wanted = gateway.addresses(ips)
     for address in wanted:
         if address not in present:
-            yield f"bridge {bridge.name} has no address {address}"
+            yield f"{name} has no address {address}"
     for version in sorted({address.version for address in wanted}):
         if not gateway.forwards(version):
             yield f"host does not forward IPv{version} packets"
+
+
+def _spoofcheck(host: RTNL, container: RTNL, attachment: Attachment) -> Iterator[str]:
+    from cnisdk.net import spoofcheck
+
+    end = link.find(container, attachment.ifname)
+    port = end and veth.other_end(host, end)
+    if end is None or port is None:
+        return  # named already
+    if not spoofcheck.has(
+        port.name,
+        end.address,
+        container_id=attachment.container_id,
+        ifname=attachment.ifname,
+    ):
+        yield f"{port.name} is not held to MAC address {end.address}"
 
 
 def _masquerade(attachment: Attachment, result: Result, search_path: str) -> Iterator[str]:

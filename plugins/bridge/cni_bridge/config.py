@@ -6,16 +6,16 @@ so that DEL still releases what an older configuration made.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cni_bridge import mac
+from cni_bridge.trunk import MAX_VID, Trunk, vids
 from cnisdk import (
     Field,
     InvalidEnvironmentError,
     InvalidNetworkConfigError,
     Parsed,
     PluginConfig,
-    UnsupportedFieldError,
     names,
     versions,
 )
@@ -63,18 +63,42 @@ class Config(PluginConfig):
     """Keep the ports of the bridge from reaching each other."""
 
     vlan: int = 0
-    vlan_trunk: list[dict[str, Any]] | None = Field(default=None, alias="vlanTrunk")
+    """VLAN of what the container sends without a tag; 0 for none."""
+    vlan_trunk: tuple[Trunk, ...] | None = Field(default=None, alias="vlanTrunk")
+    """VLANs that the container takes part in with tags."""
     preserve_default_vlan: bool = Field(default=False, alias="preserveDefaultVlan")
+    """Leave the port in the bridge's default VLAN too."""
     macspoofchk: bool = False
+    """Drop what the container sends under another MAC address than its own."""
 
     @property
     def has_gateway(self) -> bool:
         """Whether the bridge carries gateway addresses."""
         return self.is_gateway or self.is_default_gateway
 
+    @property
+    def filters_vlans(self) -> bool:
+        """Whether the bridge is to keep VLANs apart."""
+        return self.vlan != 0 or self.vlan_trunk is not None
+
+    @property
+    def vlan_gateway(self) -> str:
+        """Name of the interface that carries the VLAN's gateway addresses, ``""`` if none does."""
+        return f"{self.bridge}.{self.vlan}" if self.vlan and self.has_gateway and self.ipam else ""
+
+    @property
+    def routes_by_bridge(self) -> bool:
+        """Whether the bridge itself is the containers' gateway, and its MAC address theirs."""
+        return self.has_gateway and self.ipam is not None and not self.vlan_gateway
+
+    @property
+    def trunk_vids(self) -> tuple[int, ...]:
+        """The VLANs of ``vlan_trunk``, sorted, each once."""
+        return vids(self.vlan_trunk or ())
+
     def check_usable(self, cni_args: Mapping[str, str]) -> None:
         """Raise what keeps ADD from doing as the configuration and CNI_ARGS say."""
-        self._check_supported()
+        self._check_vlans()
         self.wanted_mac(cni_args)
         if self.ipam is None and not versions.at_least(self.cni_version, "0.3.0"):
             raise InvalidNetworkConfigError(
@@ -94,18 +118,19 @@ class Config(PluginConfig):
                 "$.hairpinMode: true, and $.promiscMode: true would deliver frames twice",
             )
 
-    def _check_supported(self) -> None:
-        refused: tuple[tuple[str, object], ...] = (
-            ("vlan", self.vlan),
-            ("vlanTrunk", self.vlan_trunk),
-            ("preserveDefaultVlan", self.preserve_default_vlan),
-            ("macspoofchk", self.macspoofchk),
-        )
-        for key, value in refused:
-            if value:
-                raise UnsupportedFieldError(
-                    "unsupported field", f"$.{key}: this version has no {key}", key=key, value=value
-                )
+    def _check_vlans(self) -> None:
+        if not 0 <= self.vlan <= MAX_VID:
+            raise InvalidNetworkConfigError(
+                f"invalid VLAN ID {self.vlan} (must be between 0 and {MAX_VID})",
+                f"$.vlan: {self.vlan}",
+            )
+        _ = self.trunk_vids
+        if self.vlan_gateway and (problem := names.ifname_problem(self.vlan_gateway)):
+            raise InvalidNetworkConfigError(
+                "name of the VLAN's gateway is no name for an interface",
+                f'$.bridge: "{self.bridge}", and $.vlan: {self.vlan} make '
+                f'"{self.vlan_gateway}", which {problem}',
+            )
 
     def wanted_mac(self, cni_args: Mapping[str, str]) -> str:
         """Return the MAC address to give the container's interface, ``""`` for any.

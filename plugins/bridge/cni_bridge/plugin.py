@@ -1,18 +1,16 @@
 """The hooks: what is done, in which order; how is in the modules beside this one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 
-from cni_bridge import bridge as bridges, check, container as inside, gateway, veth
+from cni_bridge import bridge as bridges, check, container as inside, gateway, status, veth, vlan
 from cni_bridge.config import Config
-from cni_bridge.errors import HostConflictError
 from cni_bridge.kernel import beside
 from cnisdk import (
     DNS,
     Attachment,
     Interface,
     Plugin,
-    PluginNotAvailableError,
     Result,
     ValidAttachments,
 )
@@ -28,14 +26,24 @@ CONTAINER = 2
 class Bridge(Plugin[Config]):
     """Connects containers to a Linux bridge."""
 
+    default_config = {  # noqa: RUF012 - a bridge and addresses that are likely to be nobody's
+        "bridge": "cnisdk0",
+        "isDefaultGateway": True,
+        "ipMasq": True,
+        "ipam": {"type": "host-local", "subnet": "10.199.0.0/24"},
+    }
+
     def add(self, config: Config, attachment: Attachment) -> Result:
         """Connect the container; with IPAM, give it addresses and what it needs to use them."""
         config.check_usable(attachment.args)
         with RTNL() as host, RTNL(attachment.netns) as container:
+            vlan.refuse_without_kernel(host, config)
             bridge = self._bridge(host, container, config, attachment)
             cable = veth.connect(host, container, bridge, config, attachment)
             self.undo.push(veth.remove, cable.name)
-            veth.tune(host, cable, config)
+            veth.tune(host, cable, bridge, config, attachment)
+            if config.macspoofchk:
+                self._hold_to_address(cable, attachment)
             interfaces = (
                 Interface(name=bridge.name, mac=bridge.address),
                 Interface(name=cable.name, mac=cable.address),
@@ -51,11 +59,16 @@ class Bridge(Plugin[Config]):
             port = link.by_name(host, cable.name)
             if not config.disable_container_interface:
                 port = bridges.wait_until_passing(host, bridge, port)
-            mtus = _mtus(host, bridge, port)
+            if not config.routes_by_bridge:
+                # Unless somebody set it, the address is that of one of the ports.
+                bridge = link.by_index(host, bridge.index)
+                shown = result.interfaces[0].model_copy(update={"mac": bridge.address})
+                result = result.replace(interfaces=(shown, *result.interfaces[1:]))
+            mtus = _mtus(host, bridge, port, result.interfaces[CONTAINER + 1 :])
         return result.replace(
             interfaces=tuple(
                 interface.model_copy(update={"mtu": mtu})
-                for interface, mtu in zip(interfaces, mtus, strict=True)
+                for interface, mtu in zip(result.interfaces, mtus, strict=True)
             ),
             dns=config.dns if config.dns != DNS() else result.dns,
         )
@@ -87,11 +100,37 @@ class Bridge(Plugin[Config]):
         inside.configure(container, attachment, result, dad=config.enable_dad)
         if config.has_gateway:
             wanted = gateway.addresses(result.ips)
-            gateway.ensure_addresses(host, bridge, wanted, force=config.force_address)
+            exit_ = bridge
+            if config.vlan_gateway:
+                exit_ = vlan.ensure_gateway(host, bridge, config)
+                shown = Interface(name=exit_.name, mac=exit_.address)
+                result = result.replace(interfaces=(*result.interfaces, shown))
+            gateway.ensure_addresses(host, exit_, wanted, force=config.force_address)
             gateway.enable_forwarding({address.version for address in wanted})
         if config.ip_masq:
             self._masquerade(config, attachment, result)
         return result
+
+    def _hold_to_address(self, cable: veth.Cable, attachment: Attachment) -> None:
+        from cnisdk.net import spoofcheck  # executes nft; most calls do not
+
+        self.undo.push(self._let_go, attachment)
+        spoofcheck.add(
+            cable.name,
+            cable.peer_address,
+            container_id=attachment.container_id,
+            ifname=attachment.ifname,
+            search_path=self.call.search_path,
+        )
+
+    def _let_go(self, attachment: Attachment) -> None:
+        from cnisdk.net import spoofcheck
+
+        spoofcheck.delete(
+            container_id=attachment.container_id,
+            ifname=attachment.ifname,
+            search_path=self.call.search_path,
+        )
 
     def _masquerade(self, config: Config, attachment: Attachment, result: Result) -> None:
         from cnisdk.net import masquerade  # executes nft or iptables; most calls do not
@@ -130,9 +169,10 @@ class Bridge(Plugin[Config]):
         Addresses are released last, when nothing here refers to them any more.
         """
         remove_link = partial(self._remove_link, config, attachment)
+        let_go = partial(self._let_go, attachment) if config.macspoofchk else _nothing
         release = partial(self.ipam.delete, config)
         if not config.ip_masq:
-            collect(remove_link, release)
+            collect(remove_link, let_go, release)
             return
         had = inside.Addresses([], [])
 
@@ -151,38 +191,44 @@ class Bridge(Plugin[Config]):
             with beside(remove_link) as link_is_removed:
                 collect(remove_rules, link_is_removed)
 
-        collect(look, remove_both, release)
+        collect(look, remove_both, let_go, release)
 
     def _remove_link(self, config: Config, attachment: Attachment) -> None:
-        """Delete the veth, by its end in the container or by what ADD recorded."""
+        """Delete the veth, by its end in the container, or by its own."""
         if attachment.netns_or_none is not None:
             with RTNL(attachment.netns_or_none) as container:
                 if veth.remove_peer(container, attachment.ifname):
                     return
-        if config.prev_result is not None:
-            veth.remove_recorded(config.prev_result, config.bridge)
+        recorded = config.prev_result
+        if recorded is None or not veth.remove_recorded(recorded, config.bridge):
+            veth.remove_marked(attachment)
 
     def check(self, config: Config, attachment: Attachment) -> None:
         """Raise `DamagedError` with all that is not as the result of ADD says."""
         config.check_usable(attachment.args)
-        self.ipam.check(config)
-        check.check(config, attachment, search_path=self.call.search_path)
+        collect(
+            partial(self.ipam.check, config),
+            partial(check.check, config, attachment, search_path=self.call.search_path),
+        )
 
     def status(self, config: Config) -> None:
         """Raise `PluginNotAvailableError` where ADD would fail whatever the container."""
         config.check_usable({})
-        with RTNL() as host:
-            try:
-                bridges.find(host, config.bridge)
-            except HostConflictError as err:
-                raise PluginNotAvailableError(err.msg, err.details) from err
+        status.check(config, self.call.search_path)
         self.ipam.status(config)
 
     def gc(self, config: Config, valid: ValidAttachments) -> None:
-        """Release addresses and rules of attachments that are no longer valid.
+        """Release links, rules and addresses of attachments that are no longer valid."""
 
-        Links need nothing: a veth goes with its container's namespace.
-        """
+        def let_go() -> None:
+            if config.macspoofchk:
+                from cnisdk.net import spoofcheck
+
+                with RTNL() as host:
+                    spoofcheck.gc(
+                        lambda port: link.find(host, port) is None,
+                        search_path=self.call.search_path,
+                    )
 
         def remove_rules() -> None:
             if config.ip_masq:
@@ -190,13 +236,17 @@ class Bridge(Plugin[Config]):
 
                 masquerade.gc(network=valid.network, valid=valid, search_path=self.call.search_path)
 
-        collect(remove_rules, partial(self.ipam.gc, config, valid))
+        collect(partial(veth.gc, valid), let_go, remove_rules, partial(self.ipam.gc, config, valid))
 
 
-def _mtus(host: RTNL, bridge: Link, port: Link) -> tuple[int, int, int]:
-    """Return the MTU of bridge, host's end and container's end."""
+def _nothing() -> None:
+    """Do nothing, where there is nothing to undo."""
+
+
+def _mtus(host: RTNL, bridge: Link, port: Link, others: Iterable[Interface]) -> list[int]:
+    """Return the MTU of bridge, host's end and container's end, and of ``others`` on the host."""
     bridge_mtu = bridge.mtu
     if bridge_mtu != port.mtu:
         # unless somebody set it, the kernel adapts the bridge's to its new port's
         bridge_mtu = link.mtu_of(host, bridge.name)
-    return (bridge_mtu, port.mtu, port.mtu)
+    return [bridge_mtu, port.mtu, port.mtu, *(link.mtu_of(host, o.name) for o in others)]

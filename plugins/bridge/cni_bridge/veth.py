@@ -4,11 +4,11 @@ import errno
 import os
 from typing import NamedTuple
 
-from cni_bridge import mac
+from cni_bridge import mac, vlan
 from cni_bridge.config import Config
 from cni_bridge.kernel import prefer, tolerating
-from cnisdk import Attachment, InvalidEnvironmentError, Result
-from cnisdk.net import bridge as port, link
+from cnisdk import Attachment, InvalidEnvironmentError, Result, ValidAttachments
+from cnisdk.net import bridge as port, link, mark
 from cnisdk.net.link import Link
 from cnisdk.net.rtnl import RTNL, NetlinkError
 
@@ -80,16 +80,24 @@ def connect(
             return Cable(name, address, peer_address)
 
 
-def tune(host: RTNL, cable: Cable, config: Config) -> None:
-    """Give the port what the configuration wants different from a new port."""
+def tune(host: RTNL, cable: Cable, bridge: Link, config: Config, attachment: Attachment) -> None:
+    """Give the port what the configuration wants different from a new port, and its mark.
+
+    By its alias a DEL that nobody helps finds the port, and GC one that nobody uses any more.
+    """
     prefer(f"net/ipv6/conf/{cable.name}/accept_ra", 0, new=True)
+    index = link.index_of(host, cable.name)
+    link.set_alias(
+        host, index, mark.of(attachment.network, attachment.ifname, attachment.container_id)
+    )
     if config.hairpin_mode or config.port_isolation:
         port.set_port(
             host,
-            link.index_of(host, cable.name),
+            index,
             hairpin=config.hairpin_mode or None,
             isolated=config.port_isolation or None,
         )
+    vlan.tag(host, index, bridge, config)
 
 
 def other_end(host: RTNL, end: Link) -> Link | None:
@@ -125,20 +133,43 @@ def remove_peer(container: RTNL, ifname: str) -> bool:
 def remove_recorded(recorded: Result, bridge: str) -> bool:
     """Delete the veth whose host end ``recorded`` names, for a container out of reach.
 
-    A name alone proves little, so the link must also have the address recorded for it, or be a
-    port of the bridge.
+    A name alone proves little, so the link must lead to another namespace, as a VLAN's gateway
+    does not, and have the address recorded for it, or be a port of the bridge.
     """
     with RTNL() as host:
         for interface in recorded.interfaces:
             if interface.sandbox or interface.name == bridge:
                 continue
             found = link.find(host, interface.name)
-            if found is None or found.kind != KIND:
+            if found is None or found.kind != KIND or found.peer_netnsid < 0:
                 continue
             if found.address == interface.mac.lower() or _is_port_of(host, found, bridge):
                 _delete(host, found)
                 return True
     return False
+
+
+def remove_marked(attachment: Attachment) -> None:
+    """Delete the veth that bears the attachment's mark, for a container out of reach."""
+    key = mark.key(attachment.network, attachment.ifname, attachment.container_id)
+    with RTNL() as host:
+        for found in link.dump(host, kind=KIND):
+            if found.alias.startswith(key):
+                _delete(host, found)
+
+
+def gc(valid: ValidAttachments) -> None:
+    """Delete the veths of the network's attachments that are not ``valid``.
+
+    What bears no mark may be anybody's: a port that an administrator added, a container's of
+    another network or of the reference plugin, whose veth goes with its namespace.
+    """
+    network = mark.network_key(valid.network)
+    keep = tuple(mark.key(valid.network, ifname, container) for container, ifname in valid)
+    with RTNL() as host:
+        for found in link.dump(host, kind=KIND):
+            if found.alias.startswith(network) and not found.alias.startswith(keep):
+                _delete(host, found)
 
 
 def _is_port_of(host: RTNL, found: Link, bridge: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cnisdk import versions
-from tests.host import Container, Host
+from tests.host import OURS, Container, Host
 
 from .conftest import REFUSAL, Network
 
@@ -132,6 +132,59 @@ def test_damage_is_named(
     damage(attached)
 
     assert said in attached.check()
+
+
+def test_an_mtu_that_no_result_of_the_version_has_is_named(network: Network, host: Host) -> None:
+    network.config |= {"cniVersion": "1.0.0", "mtu": 1400}
+    container = host.container()
+    result = network.ipam(V4).add(container)
+    assert network.call("CHECK", container, prevResult=result).status == 0
+
+    host.run("ip", "link", "set", result["interfaces"][1]["name"], "mtu", "1450")
+
+    answer = network.call("CHECK", container, prevResult=result)
+    assert "has MTU 1450 instead of 1400" in answer.error
+
+
+def test_an_mtu_that_the_other_end_does_not_take_is_named(attached: Attached) -> None:
+    attached.container.run("ip", "link", "set", "eth0", "mtu", "9000")
+
+    assert "container's eth0 has MTU 9000, and its other end only 1500" in attached.check()
+
+
+def test_a_reservation_that_is_lost_is_named_beside_other_damage(
+    network: Network, host: Host
+) -> None:
+    data = host.state / "ipam"
+    network.path = f"{OURS}:{network.path}"
+    ipam = {"type": "host-local", "subnet": "10.1.2.0/24", "dataDir": str(data)}
+    network.config |= {"isGateway": True, "ipam": ipam}
+    container = host.container()
+    result = network.add(container)
+    assert network.call("CHECK", container, prevResult=result).status == 0
+
+    (data / "net1" / "10.1.2.2").unlink()
+    host.run("ip", "link", "set", result["interfaces"][1]["name"], "down")
+
+    answer = network.call("CHECK", container, prevResult=result)
+    assert container.id in answer.error
+    assert "is down" in answer.error
+
+
+def test_the_address_of_a_bridge_that_is_no_gateway_may_follow_its_ports(
+    network: Network, host: Host
+) -> None:
+    """The kernel's default for a bridge that an administrator made."""
+    host.run("ip", "link", "add", "br0", "type", "bridge")
+    container = host.container()
+    result = network.add(container)
+    assert result["interfaces"][0]["mac"] == network.link("br0")["address"]
+    host.run("ip", "link", "add", "low", "address", "00:00:00:00:00:01", "type", "ifb")
+
+    host.run("ip", "link", "set", "low", "master", "br0")
+
+    assert result["interfaces"][0]["mac"] != network.link("br0")["address"]
+    assert network.call("CHECK", container, prevResult=result).status == 0
 
 
 def test_all_damage_is_named_at_once(attached: Attached) -> None:

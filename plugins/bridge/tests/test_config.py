@@ -1,15 +1,20 @@
 """What an administrator may write."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from cni_bridge import mac
 from cni_bridge.config import Config
-from cnisdk import InvalidEnvironmentError, InvalidNetworkConfigError, UnsupportedFieldError
+from cnisdk import InvalidEnvironmentError, InvalidNetworkConfigError
 from cnisdk.types.config import parse_config
 
 MAC = "c2:11:22:33:44:55"
+
+_PATHS = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def config(**keys: Any) -> Config:
@@ -55,6 +60,9 @@ def test_ipam_without_a_type_is_none(empty: object) -> None:
         ("isGateway", 1),
         ("ipMasqBackend", "foo"),
         ("vlan", "5"),
+        ("vlanTrunk", 7),
+        ("macspoofchk", 1),
+        ("preserveDefaultVlan", "yes"),
     ],
 )
 def test_a_wrong_value_is_refused_by_key_and_value(key: str, value: object) -> None:
@@ -66,30 +74,89 @@ def test_a_wrong_value_is_refused_by_key_and_value(key: str, value: object) -> N
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("keys", "filters", "vids"),
     [
-        ("vlan", 100),
-        ("vlan", -100),
-        ("vlanTrunk", [{"id": 101}]),
-        ("preserveDefaultVlan", True),
-        ("macspoofchk", True),
+        ({}, False, ()),
+        ({"vlan": 0}, False, ()),
+        ({"vlan": 4094}, True, ()),
+        ({"vlanTrunk": None}, False, ()),
+        ({"vlanTrunk": []}, True, ()),
+        ({"vlanTrunk": [{}]}, True, ()),
+        ({"vlanTrunk": [{"minID": 100, "maxID": 105}]}, True, tuple(range(100, 106))),
+        ({"vlanTrunk": [{"id": 10}]}, True, (10,)),
+        ({"vlanTrunk": [{"ID": 5, "minid": 7, "maxID": 8}, {"id": 7}]}, True, (5, 7, 8)),
     ],
 )
-def test_what_is_not_supported_yet_is_refused_by_key_and_value(key: str, value: object) -> None:
-    read = config(**{key: value})
+def test_vlans_are_those_that_the_reference_reads(
+    keys: dict[str, Any], filters: bool, vids: tuple[int, ...]
+) -> None:
+    read = config(**keys)
 
-    with pytest.raises(UnsupportedFieldError) as caught:
-        read.check_usable({})
-
-    assert key in caught.value.msg
-    assert str(value) in caught.value.msg
+    read.check_usable({})
+    assert (read.filters_vlans, read.trunk_vids) == (filters, vids)
 
 
 @pytest.mark.parametrize(
-    "keys", [{"vlan": 0}, {"vlanTrunk": []}, {"preserveDefaultVlan": False}, {"macspoofchk": False}]
+    ("keys", "msg", "named"),
+    [
+        ({"vlan": -100}, "invalid VLAN ID -100 (must be between 0 and 4094)", "$.vlan: -100"),
+        ({"vlan": 5000}, "invalid VLAN ID 5000 (must be between 0 and 4094)", "$.vlan: 5000"),
+        ({"vlanTrunk": [{"minID": 0, "maxID": 4}]}, "incorrect trunk minID parameter", "minID: 0"),
+        (
+            {"vlanTrunk": [{"id": 1}, {"minID": 4095, "maxID": 4096}]},
+            "incorrect trunk minID parameter",
+            "$.vlanTrunk[1].minID: 4095",
+        ),
+        (
+            {"vlanTrunk": [{"minID": 1, "maxID": 4095}]},
+            "incorrect trunk maxID parameter",
+            "$.vlanTrunk[0].maxID: 4095",
+        ),
+        (
+            {"vlanTrunk": [{"minID": 9, "maxID": 8}]},
+            "minID is greater than maxID in trunk parameter",
+            "$.vlanTrunk[0].minID: 9",
+        ),
+        (
+            {"vlanTrunk": [{"minID": 9}]},
+            "minID and maxID should be configured simultaneously, maxID is missing",
+            "$.vlanTrunk[0].minID: 9",
+        ),
+        (
+            {"vlanTrunk": [{"maxID": 9}]},
+            "minID and maxID should be configured simultaneously, minID is missing",
+            "$.vlanTrunk[0].maxID: 9",
+        ),
+        ({"vlanTrunk": [{"id": 0}]}, "incorrect trunk id parameter", "$.vlanTrunk[0].id: 0"),
+        ({"vlanTrunk": [{"id": 4095}]}, "incorrect trunk id parameter", "id: 4095"),
+        (
+            {"bridge": "twelve-bytes", "vlan": 100, "isGateway": True, "ipam": {"type": "x"}},
+            "name of the VLAN's gateway is no name for an interface",
+            '"twelve-bytes.100"',
+        ),
+    ],
 )
-def test_unsupported_keys_at_their_defaults_are_no_obstacle(keys: dict[str, Any]) -> None:
-    config(**keys).check_usable({})
+def test_vlans_that_make_no_sense_are_refused_in_the_reference_s_words(
+    keys: dict[str, Any], msg: str, named: str
+) -> None:
+    read = config(**keys)  # DEL has to make do with it
+
+    with pytest.raises(InvalidNetworkConfigError) as caught:
+        read.check_usable({})
+
+    assert caught.value.msg == msg
+    assert named in caught.value.details
+
+
+def test_a_trunk_needs_no_pydantic() -> None:
+    code = (
+        "import sys; from cni_bridge import Config; from cnisdk.types.config import parse_config;"
+        "parse_config(Config, {'name': 'n', 'vlanTrunk': [{'id': 7}]}).trunk_vids;"
+        "sys.exit('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=_PATHS, check=False)
+
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize(

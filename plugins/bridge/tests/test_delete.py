@@ -185,6 +185,20 @@ def test_delete_tolerates_what_add_refuses(network: Network, host: Host) -> None
     assert network.reserved() == set()
 
 
+def test_delete_without_namespace_and_result_finds_the_link_by_its_mark(
+    network: Network, host: Host
+) -> None:
+    container, other = host.container(), host.container()
+    network.config |= {"isGateway": True}
+    network.ipam("10.1.2.2/24").add(container)
+    stays = network.ipam("10.1.2.3/24").add(other)
+
+    network.delete(container, netns="")
+
+    assert network.links() == {"lo", "br0", stays["interfaces"][1]["name"]}
+    assert network.links(container) == {"lo"}
+
+
 def test_delete_with_a_broken_configuration_still_releases(network: Network, host: Host) -> None:
     container = host.container()
     _attach(network, container)
