@@ -32,6 +32,8 @@ _NAMED = 20
 class HostLocal(Plugin[Config]):
     """Gives containers addresses out of ranges, kept in files on this host."""
 
+    default_config = {"ipam": {"type": "host-local", "subnet": "10.199.0.0/24"}}  # noqa: RUF012
+
     def add(self, config: Config, attachment: Attachment) -> Result:
         """Reserve one address of each range set, all under one lock."""
         if config.ipam is None:
@@ -193,11 +195,11 @@ def _writable(path: str) -> None:
         path = os.path.dirname(path) or "."
     if not os.path.isdir(path):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     disk = os.statvfs(path)
     if disk.f_flag & os.ST_RDONLY:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     # File systems without a limit have a total of 0.
     if (disk.f_blocks and not disk.f_bfree) or (disk.f_files and not disk.f_ffree):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)

@@ -49,9 +49,15 @@ class Changes(NamedTuple):
     remove: list[str]
 
 
-def _write_all(fd: int, data: bytes) -> None:
-    if os.write(fd, data) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _write_all(fd: int, data: bytes, path: str) -> None:
+    """Write to ``path`` opened as ``fd``, which write(2) itself does not name in an error."""
+    try:
+        written = os.write(fd, data)
+    except OSError as err:
+        err.filename = path
+        raise
+    if written != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
 
 def _is_address(name: str) -> bool:
@@ -171,9 +177,10 @@ class Store:
         """
         text = str(address).encode()
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        fd = os.open(f"{self.path}/{LAST_RESERVED}{set_index}", flags, 0o600)
+        path = f"{self.path}/{LAST_RESERVED}{set_index}"
+        fd = os.open(path, flags, 0o600)
         try:
-            os.write(fd, text)
+            _write_all(fd, text, path)
             os.ftruncate(fd, len(text))
         finally:
             os.close(fd)
@@ -319,7 +326,7 @@ class Store:
             os.unlink(path)  # not truncated: a killed call may have linked it to an address
             fd = os.open(path, flags, 0o600)
         try:
-            _write_all(fd, data)
+            _write_all(fd, data, path)
         except BaseException:
             os.unlink(path)
             raise
