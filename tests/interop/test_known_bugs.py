@@ -187,6 +187,54 @@ def test_an_empty_reservation_of_the_reference_is_no_lost_address(host: Host, ou
     assert [ip["address"] for ip in result["ips"]] == ["10.1.2.3/29"]
 
 
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
+def test_what_an_old_version_cannot_say_is_refused_and_still_deleted(
+    host: Host, ours: Ours, version: str
+) -> None:
+    """The reference refuses to delete it too, for the same reason."""
+    three = {"ranges": [V4, V6, [{"subnet": "10.1.3.0/24"}]]}
+    new, old = config(host, ipam=three), config(host, version, ipam=three)
+    container = host.container()
+
+    outcome = ours.call(host, "ADD", old, container)
+
+    assert "does not support more than 1 address per family" in outcome.stdout
+    assert remains(host) == []
+    done(ours, host, "ADD", new, container)
+    done(ours, host, "DEL", old, container)
+    assert remains(host) == []
+
+
+def test_what_resolv_conf_says_is_in_the_result_of_the_bridge(host: Host, ours: Ours) -> None:
+    """Older releases of the reference lose it on the way."""
+    resolv_conf = host.state / "resolv.conf"
+    resolv_conf.write_text("nameserver 192.0.2.53\nsearch a.example b.example\noptions ndots:2\n")
+    conf = config(host, ipam={"resolvConf": str(resolv_conf)})
+
+    result = done(ours, host, "ADD", conf, host.container())
+
+    assert result["dns"] == {
+        "nameservers": ["192.0.2.53"],
+        "search": ["a.example", "b.example"],
+        "options": ["ndots:2"],
+    }
+
+
+def test_no_address_of_an_interface_is_anybodys_to_change(host: Host, ours: Ours) -> None:
+    """Where udev gives interfaces addresses of its own choice, it does so after ADD has reported.
+
+    It leaves alone what somebody has set.
+    """
+    result = done(ours, host, "ADD", config(host), host.container())
+
+    for interface in result["interfaces"][:2]:
+        of = f"/sys/class/net/{interface['name']}/addr_assign_type"
+        shown = host.run(
+            *("unshare", "--mount", "sh", "-c", 'mount -t sysfs sysfs /sys && cat "$0"', of)
+        )
+        assert shown.stdout == "3\n"  # NET_ADDR_SET
+
+
 # -- what is ready, and when ---------------------------------------------------------------
 
 _SLEEP = re.compile(r"nanosleep\(|futex\(.* ETIMEDOUT ")
@@ -278,6 +326,7 @@ def test_addresses_of_a_fresh_bridge_are_ready_when_add_returns(host: Host) -> N
         for address in link["addr_info"]
     }
     assert {"2001:db8::1", "2001:db8::2"} <= found.keys()
+    assert len([local for local in found if local.startswith("fe80:")]) == 2  # one an interface
     waiting = [a for a in found.values() if a.get("tentative") or a.get("dadfailed")]
     assert waiting == []
     container.run("ping", "-6", "-c", "1", "-W", "1", "2001:db8::1")

@@ -104,6 +104,7 @@ def test_any_pair_deletes_what_any_pair_added(
             name: data
             for name, data in snapshot["files"].items()
             if not Path(name).name.startswith("last_reserved_ip")
+            and not name.startswith("ipam/.index/")  # made anew whenever the reference was there
         }
         # those of IPv6 come and go by themselves while the reference's bridge detects duplicates
         snapshot["routes"] = [r for r in snapshot["routes"] if ":" not in str(r["dst"])]
