@@ -15,6 +15,7 @@ COMMANDS = {
         "Hold any plugin to the specification.",
     ),
     "del": ("cnisdk.cli.attach:delete", "Detach a container from a network."),
+    "doctor": ("cnisdk.cli.doctor:doctor", "Find what stops a node's plugins from working."),
     "gc": ("cnisdk.cli.network:gc", "Release what a network holds for containers now gone."),
     "install": ("cnisdk.cli.install:install", "Put plugins and networks on a node."),
     "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),

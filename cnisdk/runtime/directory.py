@@ -20,6 +20,8 @@ from cnisdk.runtime.errors import BrokenConfigError, NetworkNotFoundError
 
 DEFAULT = "/etc/cni/net.d"
 
+Locate = Callable[[str], str]
+
 
 class Scan(NamedTuple):
     """What a directory holds, in the order in which it is searched."""
@@ -66,13 +68,16 @@ class Scan(NamedTuple):
         raise NetworkNotFoundError(name, self.directory, listed, self.broken)
 
 
-def scan(directory: str = DEFAULT) -> Scan:
-    """Read every configuration of ``directory``; one that does not exist holds none."""
+def scan(directory: str = DEFAULT, *, locate: Locate = str) -> Scan:
+    """Read every configuration of ``directory``; one that does not exist holds none.
+
+    ``locate`` says what to open in place of a path, where the directory is another machine's.
+    """
     entries: list[NetworkConfig | BrokenConfigError] = []
-    for path in _files(directory, ".conflist"):
-        entries.append(_attempt(_load_list, path))
-    for path in _files(directory, ".conf", ".json"):
-        entries.append(_attempt(_load_single, path))
+    for path in _files(directory, ".conflist", locate=locate):
+        entries.append(_attempt(_load_list, path, locate))
+    for path in _files(directory, ".conf", ".json", locate=locate):
+        entries.append(_attempt(_load_single, path, locate))
     return Scan(directory, tuple(entries))
 
 
@@ -81,32 +86,34 @@ def load(path: str) -> NetworkConfig:
 
     A file of another name than ``*.conf`` and ``*.json`` is taken for a list.
     """
-    return _load_single(path) if path.endswith((".conf", ".json")) else _load_list(path)
+    return _load_single(path, str) if path.endswith((".conf", ".json")) else _load_list(path, str)
 
 
-def _attempt(read: Callable[[str], NetworkConfig], path: str) -> NetworkConfig | BrokenConfigError:
+def _attempt(
+    read: Callable[[str, Locate], NetworkConfig], path: str, locate: Locate
+) -> NetworkConfig | BrokenConfigError:
     try:
-        return read(path)
+        return read(path, locate)
     except BrokenConfigError as err:
         return err
     except IOFailureError as err:
         return BrokenConfigError(path, [err.details or err.msg])
 
 
-def _load_single(path: str) -> NetworkConfig:
-    return NetworkConfig.parse_single(_read(path), path)
+def _load_single(path: str, locate: Locate) -> NetworkConfig:
+    return NetworkConfig.parse_single(_read(path, locate), path)
 
 
-def _load_list(path: str) -> NetworkConfig:
-    network = NetworkConfig.parse(_read(path), path)
+def _load_list(path: str, locate: Locate) -> NetworkConfig:
+    network = NetworkConfig.parse(_read(path, locate), path)
     if not network.load_only_inlined_plugins:
-        network = network.with_drop_ins(_drop_ins(network))
+        network = network.with_drop_ins(_drop_ins(network, locate))
     if not network.plugins:
         raise BrokenConfigError(path, ["$.plugins: missing, and no drop-in"], network.name)
     return network
 
 
-def _drop_ins(network: NetworkConfig) -> list[PluginObject]:
+def _drop_ins(network: NetworkConfig, locate: Locate) -> list[PluginObject]:
     """Read the drop-ins of ``network``; a broken one is the network's problem.
 
     A name that SPEC refuses has none: it could lead out of the directory.
@@ -116,9 +123,9 @@ def _drop_ins(network: NetworkConfig) -> list[PluginObject]:
     directory = os.path.join(os.path.dirname(network.path), network.name)
     drop_ins: list[PluginObject] = []
     problems: list[str] = []
-    for path in _files(directory, ".conf"):
+    for path in _files(directory, ".conf", locate=locate):
         try:
-            drop_ins.append(parse_drop_in(_read(path), path))
+            drop_ins.append(parse_drop_in(_read(path, locate), path))
         except BrokenConfigError as err:
             problems += [f"{path}: {problem}" for problem in err.problems]
     if problems:
@@ -126,20 +133,20 @@ def _drop_ins(network: NetworkConfig) -> list[PluginObject]:
     return drop_ins
 
 
-def _files(directory: str, *extensions: str) -> list[str]:
+def _files(directory: str, *extensions: str, locate: Locate) -> list[str]:
     try:
-        listed = os.listdir(directory)
+        listed = os.listdir(locate(directory))
     except FileNotFoundError:
         return []
     except OSError as err:
         raise IOFailureError(f"cannot read {directory}", str(err.strerror)) from err
     paths = [os.path.join(directory, name) for name in sorted(listed) if name.endswith(extensions)]
-    return [path for path in paths if not os.path.isdir(path)]
+    return [path for path in paths if not os.path.isdir(locate(path))]
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, locate: Locate) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(locate(path), "rb") as file:
             return file.read()
     except OSError as err:
         raise IOFailureError(f"cannot read {path}", str(err.strerror)) from err
