@@ -16,11 +16,16 @@ _MARKS = {Outcome.PASS: "pass", Outcome.FAIL: "FAIL", Outcome.SKIP: "skip"}
 def heading(report: Report) -> str:
     """Return what was tested, and how."""
     subject = report.subject
-    tested = [v for v in report.claimed if v in subject.usable_versions(list(report.claimed))]
     return (
         f"{subject.executable}: {subject.kind} plugin, claims {', '.join(report.claimed)}, "
-        f"tested in {tested[-1] if tested else 'no version that is known'}"
+        f"tested in {tested_in(report)}"
     )
+
+
+def tested_in(report: Report) -> str:
+    """Return the version of the specification that was tested with."""
+    usable = report.subject.usable_versions(list(report.claimed))
+    return usable[-1] if usable else "no version that is known"
 
 
 def summary(report: Report) -> str:
