@@ -69,6 +69,7 @@ def read(config: pytest.Config, written: Path, nodeid: str) -> list[pytest.TestR
 
 def _boot(nodeids: Sequence[str]) -> uml.Done:
     pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", __name__]
+    pytest_ += ["--basetemp=/run/pytest"]  # not beside those of the caller's sessions
     env = {
         "PATH": os.environ["PATH"],
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # imports take ten times as long there

@@ -36,7 +36,6 @@ exec chroot /mnt/root /bin/sh {shared}/second
 _SECOND = """\
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-for directory in /run /tmp; do mount -t tmpfs tmpfs $directory; done
 mount -t devtmpfs dev /dev
 ln -sf /proc/self/fd /dev/fd
 ip link set lo up

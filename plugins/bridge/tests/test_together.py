@@ -88,6 +88,7 @@ def test_what_one_bridge_plugin_adds_the_other_deletes(
             name: data
             for name, data in snapshot["files"].items()
             if not Path(name).name.startswith("last_reserved_ip")
+            and not name.startswith("ipam/.index/")  # made anew whenever the reference was there
         }
     assert after == before
 
