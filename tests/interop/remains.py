@@ -41,7 +41,9 @@ def _rules(host: Host) -> list[str]:
                 found.append(f"{tool}: {line}")
     base = []
     for entry in host.json("nft", "list", "ruleset")["nftables"]:
-        rule = entry.get("rule")
+        rule, chain = entry.get("rule"), entry.get("chain")
+        if chain and "hook" not in chain and chain["name"] != "masq_checks":
+            found.append(f"nft: chain {chain['name']}")
         if rule and rule["table"] == "cni_plugins_masquerade" and rule["chain"] == "postrouting":
             base.append(rule)
         elif rule:
