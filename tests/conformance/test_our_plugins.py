@@ -13,9 +13,6 @@ from tests.host import OURS
 MODULES = {"bridge": ("cni_bridge", "Bridge"), "host-local": ("cni_host_local", "HostLocal")}
 KINDS = {"bridge": Kind.INTERFACE, "host-local": Kind.IPAM}
 
-# What still fails, with the version it fails in; one that passes is to be taken out.
-EXPECTED: dict[str, set[str]] = {"bridge": set(), "host-local": set()}
-
 # What depends on how the process starts, and not only on what it does then.
 OF_THE_PROCESS = ("version/", "errors/", "surroundings/", "kill/at-a-write", "delegation/environ")
 
@@ -46,16 +43,9 @@ def test_our_plugin_passes_every_check(name: str, version: str, our_zygote: Zygo
         cni_version=version,
         spawn=our_zygote.spawning(text),
     )
-    # ADD of a bridge without addresses has no result before 0.3.0.
-    report = run(subject, only=None if version == versions.CURRENT else _of_versions(subject))
+    report = run(subject)
 
-    assert wrong(report).keys() == EXPECTED[name], wrong(report)
-
-
-def _of_versions(subject: Subject) -> list[str]:
-    """Leave out what is the same in every version: how parameters and configuration are read."""
-    same = ("parameters/", "config/", "version/", "versions/", "concurrency/")
-    return [c.id for c in REGISTRY.values() if not c.id.startswith(same)]
+    assert wrong(report) == {}
 
 
 @pytest.mark.parametrize("name", MODULES)
