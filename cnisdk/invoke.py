@@ -79,7 +79,7 @@ def execute(
     except OSError as err:
         raise IOFailureError(f"failed to execute {executable}", str(err)) from err
     if done.status != 0:
-        raise _reported(os.path.basename(executable), done.status, done.stdout)
+        raise reported(os.path.basename(executable), done.status, done.stdout)
     return done.stdout
 
 
@@ -107,8 +107,11 @@ def _run(
     return execute.run(argv, env=environ, stdin=stdin, stderr_fd=stderr_fd, timeout=timeout)
 
 
-def _reported(plugin: str, status: int, stdout: bytes) -> CNIError:
-    """Return the error of a plugin that ended with ``status``; SPEC section 5, "Error"."""
+def reported(plugin: str, status: int, stdout: bytes) -> CNIError:
+    """Return the error of a plugin that ended with ``status``; SPEC section 5, "Error".
+
+    A negative status is the signal that killed it.
+    """
     how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
     try:
         wire = _json.loads(stdout)

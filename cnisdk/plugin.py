@@ -42,6 +42,14 @@ class Plugin(Generic[ConfigT]):
     signals, globals.
     """
 
+    default_config: "ClassVar[Mapping[str, Any] | None]" = None
+    """Keys to use where a person types a verb on a machine without a network for this plugin.
+
+    Whatever is needed for an ADD that works there and gets in nobody's way; say in the plugin's
+    documentation what it is.  Name, type and version are added.  None if there can be no such
+    thing; a runtime's call never uses it.
+    """
+
     config_type: ClassVar[type[PluginConfig]] = PluginConfig
     """Filled in from ``Plugin[Config]``."""
 

@@ -432,6 +432,10 @@ def _os_error_text(err: OSError) -> str:
 # -- the process ---------------------------------------------------------------------------
 
 
+VERBS = ("add", "check", "del", "gc", "schema", "status", "version", "-h", "--help")
+"""What a person may type; a runtime sets CNI_COMMAND and types nothing."""
+
+
 def main(
     plugin: type[Plugin[Any]],
     *,
@@ -441,10 +445,15 @@ def main(
 ) -> NoReturn:
     """Be the executable of ``plugin``: serve the call in the environment and exit.
 
-    Without any CNI variable (somebody typed the name) it says what it is on stderr.
+    Given a verb it does what a person wants (`cnisdk.console`); without that and without any CNI
+    variable, when somebody typed the name alone, it says what it is on stderr.
     ``netns_fd`` and ``served`` are as in `Call`; ``afterwards`` is called when the answer of a
     call that succeeded is out.
     """
+    if len(sys.argv) > 1 and (sys.argv[1] in VERBS or not os.environ.get("CNI_COMMAND")):
+        from cnisdk import console
+
+        console.main(plugin, served)
     if not any(name.startswith("CNI_") for name in os.environ):
         sys.stderr.write(about(plugin))
         sys.exit(0)
@@ -454,10 +463,20 @@ def main(
         command = os.environ.get("CNI_COMMAND", "")
         reader = _read_offered if command == "VERSION" else _read_all
         status = run(plugin, os.environ, reader, stdout, netns_fd=netns_fd, served=served)
+    _bring_out_prints()
     if status == 0 and not token.reason:
         afterwards()
     # The answer is out and nothing is left to clean up: skip the interpreter's own teardown.
     os._exit(status)
+
+
+def _bring_out_prints() -> None:
+    """Write what a hook printed, which is stderr's by now and would end unread in a buffer."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        return  # nobody reads it, or the hook has closed it
 
 
 def about(plugin: type[Plugin[Any]]) -> str:
@@ -466,6 +485,7 @@ def about(plugin: type[Plugin[Any]]) -> str:
     return (
         f"CNI plugin {plugin.__name__}: {doc}\n"
         f"CNI protocol versions supported: {', '.join(plugin.versions)}\n"
+        f"'{os.path.basename(sys.argv[0])} --help' shows what can be typed\n"
     )
 
 

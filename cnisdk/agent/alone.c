@@ -211,7 +211,10 @@ static int introduce(const struct settings *s, const struct call *call)
 			return fail(s, call, 4, "required env variables [CNI_COMMAND] missing", "");
 	say("CNI plugin %s: served by the agent at %s\nCNI protocol versions supported: %s\n",
 	    call->name, s->socket, s->versions);
-	return 0;
+	if (!call->argv[1])
+		return 0;
+	say("The agent serves runtimes only: type 'cnisdk add' and the like instead\n");
+	return 2;
 }
 
 int run_alone(const struct settings *s, struct call *call)

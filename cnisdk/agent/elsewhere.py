@@ -91,6 +91,7 @@ def be() -> NoReturn:
     from cnisdk import runner
 
     module, name, netns = sys.argv[1:]
+    del sys.argv[1:]  # nobody typed them
     plugin = attrgetter(name)(import_module(module))
     fd = os.open(netns, os.O_RDONLY | os.O_CLOEXEC) if netns else NETNS_BY_PATH
     runner.main(plugin, netns_fd=fd)

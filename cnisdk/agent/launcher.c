@@ -2,7 +2,8 @@
  * The executable in CNI_PATH: hands a call to the agent, or does without it.
  *
  * 1. The settings behind this file say what to do without an agent (trailer.c).
- * 2. VERSION is answered here (json.c).
+ * 2. With arguments it was typed by a person, and the plugin itself sees to that (4).  VERSION is
+ *    answered here (json.c).
  * 3. Any other call is sent to the agent with its descriptors, and its exit status awaited
  *    (agent.c).  What is said, and why no call can be done twice, is in protocol.py.
  * 4. No agent, or it refuses, or takes too long to accept: one call, by executing the program that
@@ -213,7 +214,7 @@ int main(int argc, char **argv)
 	read_settings(&settings);
 	if (warm && *warm)
 		settings.warm = warm;
-	if (!*call.command)
+	if (!*call.command || (argc > 1 && settings.exec)) /* the latter is a person, see console */
 		return run_alone(&settings, &call);
 	if (!strcmp(call.command, "VERSION"))
 		return answer_version(&settings, &call);

@@ -4,8 +4,7 @@ Import budget: os, sys, select and two C modules; nothing of cnisdk, so that the
 with a trailer behind it (`cnisdk.agent.native.script`) is an executable by itself.  A build that
 has the plugin beside it calls `main` with what makes the call in this process.
 
-The formats are those of protocol.py, trailer.py, queue.py; what differs from the C launcher is
-the time it takes.
+The formats are those of protocol.py, trailer.py, queue.py; the time it takes is another.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -66,9 +65,7 @@ def main(path: str, one_call: "Callable[[str], NoReturn] | None" = None) -> "NoR
     """Be the executable at ``path``; ``one_call`` makes the call and takes ``%w`` for it."""
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    launcher = Launcher(path, one_call)
-    status = launcher.run()
-    os._exit(status)
+    os._exit(Launcher(path, one_call).run())
 
 
 class Launcher:
@@ -76,10 +73,10 @@ class Launcher:
 
     def __init__(self, path: str, one_call: "Callable[[str], NoReturn] | None") -> None:
         self.path = path
-        self.name = sys.argv[0].rpartition("/")[2]
-        self.one_call = one_call
+        self.name, self.one_call = sys.argv[0].rpartition("/")[2], one_call
         self.open = find_streams()
         self.settings, self.args = read_settings(path)
+        self.is_plugin = self.settings["mode"] == "exec" or one_call is not None
         self.warm = os.environ.get("CNISDK_WARM") or self.settings["warm"]
         self.command = os.environ.get("CNI_COMMAND", "")
         self.input = b""
@@ -88,7 +85,7 @@ class Launcher:
 
     def run(self) -> int:
         """Return the exit status; does not return when the plugin is run in one call."""
-        if not self.command:
+        if not self.command or (len(sys.argv) > 1 and self.is_plugin):
             return self._run_alone("")
         if self.command == "VERSION":
             return self._answer_version()
@@ -201,7 +198,7 @@ class Launcher:
 
     def _run_alone(self, why: str) -> int:
         command = self.command
-        if self.settings["mode"] == "exec" or self.one_call is not None:
+        if self.is_plugin:
             return self._execute()
         if not command:
             return self._introduce()
@@ -220,7 +217,10 @@ class Launcher:
             f"CNI plugin {self.name}: served by the agent at {self.settings['socket']}\n"
             f"CNI protocol versions supported: {self.settings['versions']}\n"
         )
-        return 0
+        if len(sys.argv) == 1:
+            return 0
+        say("The agent serves runtimes only: type 'cnisdk add' and the like instead\n")
+        return 2
 
     def _execute(self) -> int:
         if self.input_fd >= 0:

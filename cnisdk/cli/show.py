@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnisdk.cli.options import Settings, warn, with_settings
+from cnisdk.console.table import table
 
 if TYPE_CHECKING:
     from cnisdk.runtime.cache import CachedAttachment
@@ -149,13 +150,3 @@ def _print_json(value: Mapping[str, Any]) -> None:
 
 def _table_or(nothing: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return table(head, rows) if rows else nothing
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows under their heads, columns as wide as they need to be."""
-    lines = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )

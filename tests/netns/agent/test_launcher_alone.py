@@ -332,6 +332,36 @@ def test_the_one_call_has_its_arguments_and_ours(launcher: Launcher) -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["", "ADD"])
+def test_no_agent_is_asked_for_what_a_person_types(launcher: Launcher, command: str) -> None:
+    launcher.with_fallback()
+    with StandIn(launcher.socket, serve(7)):
+        done = subprocess.run(
+            [launcher.path, "add", "c1"],
+            env=launcher.environ(command),
+            input=b"typed",
+            capture_output=True,
+            check=False,
+        )
+
+    assert (done.returncode, done.stdout, launcher.one_calls) == (0, b"bridge:typed", 1)
+
+
+def test_a_launcher_only_tells_a_person_what_to_type(launcher: Launcher) -> None:
+    done = subprocess.run([launcher.path, "add", "c1"], env={}, capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"type 'cnisdk add'" in done.stderr
+
+
+def test_a_runtime_that_passes_arguments_to_a_launcher_only_is_served(launcher: Launcher) -> None:
+    with StandIn(launcher.socket, serve(0)):
+        env = launcher.environ("ADD")
+        done = subprocess.run([launcher.path, "x"], env=env, input=CONFIG, capture_output=True)
+
+    assert (done.returncode, done.stdout) == (0, b"from the agent\n")
+
+
 def test_a_link_is_called_by_its_own_name(launcher: Launcher) -> None:
     launcher.with_fallback()
     link = launcher.directory / "host-local"

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from cnisdk.cli.show import table
+from cnisdk.console.table import table
 from tests.unit.cli.conftest import RESULT, Cnisdk
 from tests.unit.runtime.double import VERSIONS, Plugins
 

@@ -1,0 +1,68 @@
+"""The executable that was typed: its plugin, its name, and how to call it."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from cnisdk.call import Served
+from cnisdk.plugin import Plugin
+from cnisdk.runtime.attachment import AttachmentParameters
+from cnisdk.runtime.config import PluginObject
+
+PLUGIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni")
+"""Where plugins usually are."""
+
+
+class Subject(NamedTuple):
+    """One plugin executable."""
+
+    plugin: type[Plugin[Any]]
+    name: str
+    """What configurations call it: ``type``."""
+    executable: str
+    """As it was called."""
+    served: Served | None = None
+    """Runs plugins that are in the same payload; see `cnisdk.call.Call.served`."""
+    cni_path: str = ""
+    """What was typed as CNI_PATH, ``""`` for the default."""
+
+    @property
+    def plugin_dirs(self) -> tuple[str, ...]:
+        """Where its delegates are: beside it, or at the usual places."""
+        if self.cni_path:
+            return tuple(self.cni_path.split(os.pathsep))
+        own = os.path.dirname(os.path.abspath(self.executable))
+        return (own, *(d for d in PLUGIN_DIRS if d != own and os.path.isdir(d)))
+
+    def runs(self, part: PluginObject) -> bool:
+        """Say whether a plugin configuration object is for this plugin, or delegates to it."""
+        return self.name in (part.type, part.ipam_type)
+
+    def call(
+        self, command: str, request: bytes, attachment: AttachmentParameters | None = None
+    ) -> bytes:
+        """Make one call and return what the plugin printed; raises the error it reported."""
+        from cnisdk.console import process
+
+        variables = {
+            "CNI_COMMAND": command,
+            "CNI_CONTAINERID": attachment.container_id if attachment else "",
+            "CNI_NETNS": attachment.netns if attachment else "",
+            "CNI_IFNAME": attachment.ifname if attachment else "",
+            "CNI_ARGS": attachment.cni_args if attachment else "",
+            "CNI_PATH": os.pathsep.join(self.plugin_dirs),
+        }
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("CNI_")}
+        return process.call(
+            self.plugin, self.name, {**inherited, **variables}, request, self.served
+        )
+
+
+def name_of(executable: str) -> str:
+    """Return what a runtime calls an executable; of a Python file what it is going to be called."""
+    return os.path.basename(executable).removesuffix(".py")
+
+
+def listed(parts: Sequence[PluginObject]) -> str:
+    """Return the names of a chain's plugins for a sentence."""
+    return ", ".join(part.type for part in parts)
