@@ -152,7 +152,9 @@ def test_two_interfaces_of_a_container_end_one_after_the_other(host: Host) -> No
 
 
 @pytest.mark.reference
-@pytest.mark.parametrize(("adding", "deleting"), [(OURS, REFERENCE), (REFERENCE, OURS)])
+@pytest.mark.parametrize(
+    ("adding", "deleting"), [(OURS, REFERENCE), (REFERENCE, OURS)], ids=["ours-go", "go-ours"]
+)
 def test_a_container_on_two_networks_leaves_one_and_stays_on_the_other(
     host: Host, adding: str, deleting: str
 ) -> None:
