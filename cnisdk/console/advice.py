@@ -24,8 +24,8 @@ _KNOWN = (
         "names no network namespace",
         "NETNS is a path, a name of 'ip netns list', pid:NUMBER, docker:NAME or podman:NAME",
     ),
-    ("no such file or directory: 'nft'", "install nftables, or leave ipMasq out of {where}"),
-    ("nft is not there", "install nftables"),
+    ("nft: no such program", "install nftables, or have {where} do without firewall rules"),
+    ("no such program in path", "install that program, or put its directory into PATH"),
     ("no IP addresses available", "detach containers, or give {where} a larger range of addresses"),
     ("has been allocated to", "detach the container first: {delete}"),
     ("no space left on device", "make room where the details say, and run it again"),
@@ -33,13 +33,13 @@ _KNOWN = (
 )
 
 _BY_CODE = {
-    1: "change cniVersion in {where}; '{name} version' shows what {name} speaks",
-    2: "take that key out of {where}; '{name} schema' shows the keys there are",
-    3: "'{name} add' attaches; what is attached is in {results}",
-    4: "correct what the details name; '{name} {verb} --help' says how it is typed",
+    1: "change cniVersion in {where}; '{command} version' shows what {name} speaks",
+    2: "take that key out of {where}; '{command} schema' shows the keys there are",
+    3: "'{command} add' attaches; what is attached is in {results}",
+    4: "correct what the details name; '{command} {verb} --help' says how it is typed",
     5: "mend what the details name, and run it again",
     6: "correct {where}, which is not the JSON that it should be",
-    7: "correct {where}; '{name} schema' shows the keys there are",
+    7: "correct {where}; '{command} schema' shows the keys there are",
     8: "name a container with a namespace of its own: this one uses the host's",
     11: "run it again in a moment",
     50: "mend what the details name; until then {name} takes no container",
@@ -72,12 +72,13 @@ def explain(err: CNIError, situation: Situation) -> str:
 
 def next_step(err: CNIError, situation: Situation) -> str:
     """Return what to do about ``err``."""
-    name = situation.subject.name
+    command = situation.subject.command
     words = {
-        "name": name,
+        "name": situation.subject.name,
         "verb": situation.verb,
         "where": situation.where or "the configuration",
-        "delete": shlex.join([name, "del", *situation.attachment]),
+        "command": command,
+        "delete": f"{command} {shlex.join(['del', *situation.attachment])}",
         "results": situation.results,
     }
     if step := _of_ours(err):
@@ -90,9 +91,9 @@ def next_step(err: CNIError, situation: Situation) -> str:
             return step.format(**words)
     step = _BY_CODE.get(err.code, "")
     if not step and situation.verb == "check":
-        step = "to make it anew: {delete}, then '{name} add' with the same arguments"
+        step = "to make it anew: {delete}, then '{command} add' with the same arguments"
     elif not step:
-        step = "mend what stands above; '{name} status' asks whether ADD could work"
+        step = "mend what stands above; '{command} status' asks whether ADD could work"
     return step.format(**words)
 
 
@@ -102,9 +103,9 @@ def _of_ours(err: CNIError) -> str:
         case AlreadyAttachedError():
             return "detach it first: {delete}; or choose another --ifname"
         case NotAttachedError():
-            return "'{name} add' attaches; what is attached is in {results}"
+            return "'{command} add' attaches; what is attached is in {results}"
         case NoConfigError():
-            return "write one and name it with --config FILE; '{name} schema' shows its keys"
+            return "write one and name it with --config FILE; '{command} schema' shows its keys"
         case BrokenConfigError():
             return f"correct {err.path or 'the configuration'}"
         case GoneError():

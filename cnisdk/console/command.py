@@ -4,11 +4,7 @@ stdout has the result and nothing else, stderr what a person wants to know besid
 success, 1 a failure, 2 that it was typed wrongly.
 """
 
-import functools
-import os
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
 
 import click
 
@@ -18,32 +14,20 @@ from cnisdk.console import attachments, choice as choices, netns, table
 from cnisdk.console.advice import Situation, explain
 from cnisdk.console.attachments import Known
 from cnisdk.console.choice import Choice
-from cnisdk.console.subject import PLUGIN_DIRS, Subject, listed
+from cnisdk.console.options import (
+    Typed,
+    human_option,
+    netns_path,
+    note,
+    noted,
+    with_attachment,
+    with_settings,
+)
+from cnisdk.console.subject import Subject, listed
 from cnisdk.errors import CNIError
-from cnisdk.runtime import cache as caches, directory
+from cnisdk.runtime import directory
 from cnisdk.runtime.attachment import AttachmentParameters
-from cnisdk.runtime.cache import Cache
 from cnisdk.types import _json
-from cnisdk.types.args import parse
-
-Command = Callable[..., Any]
-
-
-class Typed(NamedTuple):
-    """Where things are, as the options say."""
-
-    subject: Subject
-    config: str
-    config_dir: str
-    cache: Cache
-
-    def choose(self) -> Choice:
-        """Return the configuration to use, and say which."""
-        return choices.choose(self.subject, self.config, self.config_dir, self.say)
-
-    def say(self, text: str) -> None:
-        """Tell a person what is no result."""
-        click.echo(f"{self.subject.name}: {text}", err=True)
 
 
 class Explained(click.Group):
@@ -60,12 +44,7 @@ class Explained(click.Group):
 
 def _situation(ctx: click.Context) -> Situation:
     """Return what is known of the command that failed, as far as it came."""
-    found = ctx.meta.get(__name__, {})
-    return Situation(ctx.obj, ctx.invoked_subcommand or "", **found)
-
-
-def _note(**known: Any) -> None:
-    click.get_current_context().meta.setdefault(__name__, {}).update(known)
+    return Situation(ctx.obj, ctx.invoked_subcommand or "", **noted(ctx))
 
 
 def command_of(subject: Subject) -> click.Group:
@@ -85,178 +64,45 @@ def command_of(subject: Subject) -> click.Group:
     return group
 
 
-# -- options -----------------------------------------------------------------------------------
-
-_human = click.option("--human", is_flag=True, help="Print a table in place of JSON.")
-
-
-def _configured(command: Command) -> Command:
-    """Add the options behind `Typed`."""
-
-    @click.option(
-        "--config",
-        metavar="FILE",
-        default="",
-        help="A plugin's configuration, or a network's, of which this plugin's part is taken; "
-        "- for stdin.",
-    )
-    @click.option(
-        "--config-dir",
-        metavar="DIR",
-        envvar="NETCONFPATH",
-        default=directory.DEFAULT,
-        show_default=True,
-        show_envvar=True,
-        help="Directory of network configurations.",
-    )
-    @click.option(
-        "--cni-path",
-        metavar="DIRS",
-        envvar="CNI_PATH",
-        default="",
-        show_envvar=True,
-        help=f"Directories of plugins to delegate to, separated by {os.pathsep!r}.  [default: this "
-        f"executable's own, and those of {', '.join(PLUGIN_DIRS)} that exist]",
-    )
-    @click.option(
-        "--cache-dir",
-        metavar="DIR",
-        default=caches.DEFAULT,
-        show_default=True,
-        help="Directory in which attachments are remembered.",
-    )
-    @functools.wraps(command)
-    def wrapped(
-        *args: Any,
-        config: str,
-        config_dir: str,
-        cni_path: str,
-        cache_dir: str,
-        **kwargs: Any,
-    ) -> Any:
-        subject: Subject = click.get_current_context().obj
-        cache = Cache(cache_dir)
-        typed = Typed(subject._replace(cni_path=cni_path), config, config_dir, cache)
-        _note(results=cache.results)
-        return command(typed, *args, **kwargs)
-
-    return wrapped
-
-
-def _attachment(command: Command) -> Command:
-    """Add what names an attachment; the command gets ``wanted``, its namespace still as typed."""
-
-    @click.argument("container_id", metavar="CID")
-    @click.option(
-        "-i",
-        "--ifname",
-        envvar="CNI_IFNAME",
-        default="eth0",
-        show_default=True,
-        show_envvar=True,
-        help="Name of the interface in the container.",
-    )
-    @click.option(
-        "--args", "cni_args", metavar="K=V;...", default="", help="CNI_ARGS for the plugin."
-    )
-    @click.option(
-        "--capability",
-        "capabilities",
-        metavar="NAME=JSON",
-        multiple=True,
-        help="What the plugin is told for a capability, mac='\"0a:58:0a:01:00:02\"' for "
-        "instance.  Repeat it.",
-    )
-    @functools.wraps(command)
-    def wrapped(
-        *args: Any,
-        container_id: str,
-        ifname: str,
-        cni_args: str,
-        capabilities: tuple[str, ...],
-        **kwargs: Any,
-    ) -> Any:
-        if problem := names.container_id_problem(container_id):
-            raise click.BadParameter(f"{container_id!r} {problem}", param_hint="CID")
-        if problem := names.ifname_problem(ifname):
-            raise click.BadParameter(f"{ifname!r} {problem}", param_hint="--ifname")
-        wanted = AttachmentParameters(
-            container_id=container_id,
-            ifname=ifname,
-            args=_pairs(cni_args),
-            capability_args=dict(_capability(text) for text in capabilities),
-        )
-        return command(*args, wanted=wanted, **kwargs)
-
-    return wrapped
-
-
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    try:
-        return tuple(parse(text).items())
-    except CNIError as err:
-        raise click.BadParameter(str(err), param_hint="--args") from err
-
-
-def _capability(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise click.BadParameter(f"{text!r} is not NAME=JSON", param_hint="--capability")
-    try:
-        return name, _json.loads(value)
-    except ValueError as err:
-        raise click.BadParameter(
-            f"{value!r} is no JSON, of which text needs its quotes: {err}",
-            param_hint="--capability",
-        ) from err
-
-
-def _netns(text: str) -> str:
-    try:
-        return netns.path_of(text)
-    except ValueError as err:
-        raise click.BadParameter(f"{text!r}: {err}", param_hint="NETNS") from err
-
-
 # -- verbs of one attachment -------------------------------------------------------------------
 
 
 @click.command()
-@_configured
-@_attachment
+@with_settings
+@with_attachment
 @click.argument("netns_", metavar="NETNS")
-@_human
+@human_option
 def add(typed: Typed, netns_: str, wanted: AttachmentParameters, *, human: bool) -> None:
     """Attach the container CID in NETNS and print the result.
 
     The attachment is remembered, where runtimes remember theirs, for check and del.
     """
-    _note(attachment=_named(wanted, netns_))
-    wanted = replace(wanted, netns=_netns(netns_))
+    note(attachment=_named(wanted, netns_))
+    wanted = replace(wanted, netns=netns_path(netns_))
     choice = _declaring(typed, typed.choose(), wanted)
-    _note(where=choice.where)
+    note(where=choice.where)
     wire = attachments.add(typed.subject, typed.cache, choice, wanted, typed.say)
     click.echo(table.of_result(wire) if human else _json.dumps(wire, indent=4))
 
 
 @click.command()
-@_configured
-@_attachment
+@with_settings
+@with_attachment
 @click.argument("netns_", metavar="[NETNS]", default="")
-@_human
+@human_option
 def check(typed: Typed, netns_: str, wanted: AttachmentParameters, *, human: bool) -> None:
     """Check that the container CID is attached as add left it.
 
     Uses the namespace, the configuration and the arguments of add where nothing else is typed.
     """
-    _note(attachment=_named(wanted, netns_))
+    note(attachment=_named(wanted, netns_))
     if netns_:
-        wanted = replace(wanted, netns=_netns(netns_))
+        wanted = replace(wanted, netns=netns_path(netns_))
     choice = typed.choose() if typed.config else None
     known = attachments.find(typed.cache, wanted.key, choice.network.name if choice else "")
     if choice is None and known is not None:
         _tell(typed, known)
-    _note(where=choice.where if choice else known.path if known else "")
+    note(where=choice.where if choice else known.path if known else "")
     recalled = attachments.recalled(known, wanted)
     if known is not None and not recalled.netns:  # of a process, which may be there still
         recalled = replace(recalled, netns=known.parameters.netns)
@@ -266,31 +112,34 @@ def check(typed: Typed, netns_: str, wanted: AttachmentParameters, *, human: boo
 
 
 @click.command("del")
-@_configured
-@_attachment
+@with_settings
+@with_attachment
 @click.argument("netns_", metavar="[NETNS]", default="")
-@_human
+@human_option
 def delete(typed: Typed, netns_: str, wanted: AttachmentParameters, *, human: bool) -> None:
     """Detach the container CID; succeeds if it is not attached.
 
     Uses the namespace, the configuration and the arguments of add where nothing else is typed.
     The namespace may be gone.
     """
-    _note(attachment=_named(wanted, netns_))
+    note(attachment=_named(wanted, netns_))
     if netns_:
         try:
-            wanted = replace(wanted, netns=_netns(netns_))
+            wanted = replace(wanted, netns=netns_path(netns_))
         except netns.GoneError as err:
             typed.say(f"{err.msg}: going on without")
     choice = typed.choose() if typed.config else None
     known = _remembered(typed, wanted.key, choice)
     if choice is None and known is not None and known.made_by(typed.subject):
         _tell(typed, known)
-        _note(where=known.path)
+        note(where=known.path)
     else:
         typed.say(f"not known to be attached by {typed.subject.name}: deleting all the same")
+        for other in typed.cache.attachments(wanted.container_id):
+            if other.key != wanted.key:
+                typed.say(f"{other.key.container_id} is attached with --ifname {other.key.ifname}")
         choice = choice or typed.choose()
-        _note(where=choice.where)
+        note(where=choice.where)
     recalled = attachments.recalled(known, wanted)
     if netns_:
         recalled = replace(recalled, netns=wanted.netns)
@@ -347,7 +196,7 @@ def _declaring(typed: Typed, choice: Choice, wanted: AttachmentParameters) -> Ch
 
 
 @click.command()
-@_configured
+@with_settings
 @click.option(
     "--valid",
     metavar="CID[:IFNAME]",
@@ -356,7 +205,7 @@ def _declaring(typed: Typed, choice: Choice, wanted: AttachmentParameters) -> Ch
 )
 @click.option("--known", is_flag=True, help="Those that are remembered are still in use.")
 @click.option("--all", "all_", is_flag=True, help="Nothing is in use any more: release everything.")
-@_human
+@human_option
 def gc(typed: Typed, valid: tuple[str, ...], *, known: bool, all_: bool, human: bool) -> None:
     """Release what the network holds for attachments that are not in use.
 
@@ -369,7 +218,7 @@ def gc(typed: Typed, valid: tuple[str, ...], *, known: bool, all_: bool, human: 
         )
     keys = {_valid(text) for text in valid}
     choice = typed.choose()
-    _note(where=choice.where)
+    note(where=choice.where)
     if known:
         keys |= {found.key for found in typed.cache.attachments(network=choice.network.name)}
     kept = ", ".join(f"{key.container_id}:{key.ifname}" for key in sorted(keys))
@@ -389,12 +238,12 @@ def _valid(text: str) -> AttachmentKey:
 
 
 @click.command()
-@_configured
-@_human
+@with_settings
+@human_option
 def status(typed: Typed, *, human: bool) -> None:
     """Ask the plugin whether it could attach a container now."""
     choice = typed.choose()
-    _note(where=choice.where)
+    note(where=choice.where)
     attachments.status(typed.subject, choice)
     if human:
         click.echo(f"{typed.subject.name} can attach containers to {choice.network.name}")
@@ -405,7 +254,7 @@ def status(typed: Typed, *, human: bool) -> None:
 
 @click.command()
 @click.pass_obj
-@_human
+@human_option
 def version(subject: Subject, *, human: bool) -> None:
     """Print the versions of the specification that the plugin speaks."""
     spoken = list(subject.plugin.versions)
@@ -415,7 +264,7 @@ def version(subject: Subject, *, human: bool) -> None:
 
 @click.command()
 @click.pass_obj
-@_human
+@human_option
 def schema(subject: Subject, *, human: bool) -> None:
     """Print the JSON Schema of the plugin's configuration."""
     from cnisdk.types.schema import plugin_schema

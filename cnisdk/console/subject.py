@@ -1,6 +1,9 @@
 """The executable that was typed: its plugin, its name, and how to call it."""
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -33,6 +36,20 @@ class Subject(NamedTuple):
             return tuple(self.cni_path.split(os.pathsep))
         own = os.path.dirname(os.path.abspath(self.executable))
         return (own, *(d for d in PLUGIN_DIRS if d != own and os.path.isdir(d)))
+
+    @property
+    def command(self) -> str:
+        """How it is typed: by its path where its name alone is another program.
+
+        iproute2 has a ``bridge`` too.
+        """
+        found = shutil.which(self.name)
+        if found and os.path.exists(self.executable) and os.path.samefile(found, self.executable):
+            return self.name
+        path = self.executable if "/" in self.executable else f"./{self.executable}"
+        if os.access(path, os.X_OK):
+            return shlex.quote(path)
+        return shlex.join([os.path.basename(sys.executable), self.executable])
 
     def runs(self, part: PluginObject) -> bool:
         """Say whether a plugin configuration object is for this plugin, or delegates to it."""

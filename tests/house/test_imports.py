@@ -143,6 +143,7 @@ def test_a_whole_call_stays_within_the_budget(network: Network) -> None:
     for called in (added, checked, deleted):
         assert called.status == 0, called.json
         assert tops(called.modules) & TOO_MUCH_FOR_CALL == set()
+        assert "cnisdk.console" not in called.modules
 
 
 def test_pydantic_is_loaded_to_explain_a_configuration(network: Network) -> None:

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.host import Container
+from tests.host import OURS, Container
 from tests.netns.console.conftest import Node
 
 
@@ -57,7 +57,7 @@ def test_check_finds_what_is_wrong(node: Node, container: Container) -> None:
 
     assert (checked.status, checked.stdout) == (1, "")
     assert "10.8.0.2" in checked.stderr
-    assert f"Next: to make it anew: bridge del {container.id}" in checked.stderr
+    assert f"Next: to make it anew: {OURS}/bridge del {container.id}" in checked.stderr
 
 
 def test_del_works_when_the_namespace_is_gone(node: Node, container: Container) -> None:
@@ -214,4 +214,4 @@ def test_a_wrong_configuration_is_told_with_its_place(node: Node, container: Con
 
     assert added.status == 1
     assert '$.mtu: "1500" should be a valid integer' in added.stderr
-    assert f"Next: correct {file}; 'bridge schema' shows the keys there are" in added.stderr
+    assert f"Next: correct {file}; '{OURS}/bridge schema' shows the keys there are" in added.stderr

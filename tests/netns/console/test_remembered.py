@@ -121,7 +121,7 @@ def test_an_attachment_cannot_be_added_twice(
     again = node.type("probe", "add", "c1", container.name, check=False)
 
     assert again.status == 1
-    assert f"detach it first: probe del c1 {container.name}" in again.stderr
+    assert f"detach it first: {node.bin}/probe del c1 {container.name}" in again.stderr
     assert probe.commands == ["ADD"]
 
 
@@ -171,6 +171,15 @@ def test_of_an_attachment_of_a_runtime_only_the_own_part_is_deleted(
     assert probe.calls[0][2]["x"] == 1
     assert "attached by other plugins too, which are not called: first" in deleted.stderr
     assert entry(node, "net-c1-eth0")["config"]["plugins"] == [{"type": "first"}]
+
+
+def test_del_tells_of_another_interface(node: Node, probe: Probe, container: Container) -> None:
+    node.type("probe", "add", "c1", container.name, "--ifname", "net1")
+
+    deleted = node.type("probe", "del", "c1")
+
+    assert "c1 is attached with --ifname net1" in deleted.stderr
+    assert node.remembered == ["cnisdk-probe-c1-net1"]
 
 
 def test_check_needs_an_add(node: Node, probe: Probe, container: Container) -> None:

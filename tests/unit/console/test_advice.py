@@ -1,5 +1,8 @@
 """Whatever fails, the person is told what to do next."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from cnisdk import errors
@@ -14,7 +17,11 @@ CODES = [1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 51, 100, 99, 999]
 
 
 @pytest.fixture
-def situation(subject: Subject) -> Situation:
+def situation(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Situation:
+    program = tmp_path / "probe"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    subject = subject._replace(executable=str(program))
     return Situation(subject, "add", "/etc/x.conf", ("c1", "n s", "--ifname", "e1"), "/r")
 
 
@@ -38,6 +45,7 @@ def test_every_code_has_a_next_step(situation: Situation, code: int, verb: str) 
         (EngineError("m", "", "docker inspect x"), "see what 'docker inspect x' says"),
         (errors.InvalidNetworkConfigError("m"), "correct /etc/x.conf; 'probe schema'"),
         (errors.InvalidEnvironmentError("failed to find plugin 'x' in CNI_PATH"), "--cni-path"),
+        (errors.IOFailureError("nft: no such program in PATH"), "install nftables"),
         (errors.PluginError("no IP addresses available in range set"), "larger range"),
         (errors.PluginError("10.0.0.2 has been allocated to c1"), "first: probe del c1"),
         (errors.IOFailureError("write /x: No space left on device"), "make room"),
@@ -78,3 +86,25 @@ def test_all_problems_of_a_file_are_shown(situation: Situation) -> None:
     text = explain(BrokenConfigError("/etc/b", ["one", "two"]), situation)
 
     assert text.splitlines()[1:3] == ["  one", "  two"]
+
+
+def test_a_step_names_no_other_program_of_the_name(
+    situation: Situation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """iproute2 has a bridge too."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "probe").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{other}:{tmp_path}")
+
+    step = next_step(AlreadyAttachedError("m"), situation)
+
+    assert f"detach it first: {tmp_path}/probe del c1" in step
+
+
+def test_a_python_file_is_typed_with_its_interpreter(situation: Situation, tmp_path: Path) -> None:
+    (tmp_path / "probe").chmod(0o644)
+
+    step = next_step(AlreadyAttachedError("m"), situation)
+
+    assert re.search(rf"detach it first: python[0-9.]* {tmp_path}/probe del c1", step)

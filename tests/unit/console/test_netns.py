@@ -131,7 +131,7 @@ def test_a_path_of_another_mount_namespace_is_of_no_use(engine: Engine, process:
     [
         ("docker", "Error: No such container: web\n", 1),
         ("docker", "Error response from daemon: No such container: web\n", 1),
-        ("podman", 'Error: inspecting object: no such container "web"\n', 125),
+        ("podman", "Error: inspecting object: no such container web\n", 125),
     ],
 )
 def test_a_container_that_is_removed_is_gone(
