@@ -1,4 +1,4 @@
-"""Put launchers that are compiled already into the wheel, where ziglang is there to compile them.
+"""Put into the wheel what no package has: the template, and launchers that are compiled already.
 
 Whoever installs the wheel needs no compiler to build executables then.  Without ziglang, as when
 somebody installs from the source, the wheel has none, and `cnisdk build` compiles or does without.
@@ -24,6 +24,7 @@ class Launchers(BuildHookInterface):  # type: ignore[type-arg]
 
         if version == "editable":
             return
+        build_data["force_include"][f"{self.root}/cookiecutter"] = "cnisdk/template"
         if not native.has_ziglang():
             self.app.display_warning("without ziglang the wheel has no launchers")
             return

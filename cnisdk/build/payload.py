@@ -26,7 +26,9 @@ from cnisdk.build.requirements import closure
 HERE = Path(__file__).parent
 
 # Of our own package: what makes executables, and what serves people, has no place in them.
-_LEFT_OUT = ("cnisdk/build/", "cnisdk/cli/", "cnisdk/conformance/", "cnisdk/agent/bin/")
+_LEFT_OUT = tuple(
+    f"cnisdk/{name}/" for name in ("build", "cli", "conformance", "node", "template", "agent/bin")
+)
 
 
 class Payload(NamedTuple):

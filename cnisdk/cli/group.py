@@ -19,6 +19,7 @@ COMMANDS = {
     "gc": ("cnisdk.cli.network:gc", "Release what a network holds for containers now gone."),
     "install": ("cnisdk.cli.install:install", "Put plugins and networks on a node."),
     "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),
+    "new": ("cnisdk.cli.new:new", "Begin a plugin: make its project."),
     "status": ("cnisdk.cli.network:status", "Ask whether a network can take a container."),
     "stories": ("cnisdk.cli.stories:stories", "Play a runtime and see what a plugin leaves."),
     "sweep": ("cnisdk.cli.sweep:sweep", "Interrupt an ADD everywhere and see what DEL leaves."),

@@ -113,8 +113,12 @@ class World:
         return versions.at_least(self.version, version)
 
     def base(self) -> dict[str, Any]:
-        """Return the configuration as it is given, without version."""
-        return self.subject.base_config(self.double.type, self.host.state)
+        """Return the configuration as it is given, without version.
+
+        The network's name is this world's own: where its plugin keeps files may be everybody's.
+        """
+        config = self.subject.base_config(self.double.type, self.host.state)
+        return {**config, "name": f"{config['name']}-{self.host.name}"}
 
     def config(self, version: str = "", **keys: Any) -> dict[str, Any]:
         """Return a configuration in a version; a key that is given as None is left out."""

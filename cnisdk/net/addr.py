@@ -41,15 +41,19 @@ def add(
     *,
     nodad: bool = False,
     replace: bool = False,
+    prefix_route: bool = True,
 ) -> None:
     """Put an address on a link, without a broadcast address, as ``ip address add`` does.
 
-    ``nodad`` lets an IPv6 address be used at once, without detection of duplicates.
+    ``nodad`` lets an IPv6 address be used at once, without detection of duplicates.  Without
+    ``prefix_route`` the kernel adds no route to the address's network on that link.
     NetlinkError(EEXIST) if it is there already, unless ``replace``.
     """
     body = _body(index, address)
-    if nodad and address.version == 6:
-        body += u32(k.IFA_FLAGS, k.IFA_F_NODAD)
+    wanted = k.IFA_F_NODAD if nodad and address.version == 6 else 0
+    wanted |= 0 if prefix_route else k.IFA_F_NOPREFIXROUTE
+    if wanted:
+        body += u32(k.IFA_FLAGS, wanted)
     flags = k.NLM_F_CREATE | (k.NLM_F_REPLACE if replace else k.NLM_F_EXCL)
     rtnl.request(f"add address {address} to link {index}", k.RTM_NEWADDR, body, flags)
 

@@ -12,6 +12,9 @@ from cnisdk.net.rtnl import RTNL, NetlinkError
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
+BLACKHOLE = k.RTN_BLACKHOLE
+"""`Route.type` of one that swallows what is sent there; it has no link."""
+
 
 class NextHop(NamedTuple):
     """One way of a route that has several."""

@@ -93,6 +93,7 @@ def _stage(dirs: Sequence[str]) -> Iterator[Stage]:
             for name in CONTAINERS:
                 path = f"/run/netns/{name}"
                 netns.create(path)
+                stack.callback(netns.delete, path)
                 opened[name] = stack.enter_context(NetNS.open(path))
             doing.outcome = "  ".join(entry.path for entry in opened.values())
         yield Stage(dirs, opened)

@@ -22,6 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("wheel")
     source = top / "source"
     shutil.copytree(ROOT / "cnisdk", source / "cnisdk", ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copytree(ROOT / "cookiecutter", source / "cookiecutter")
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     pip("wheel", "--no-build-isolation", "--wheel-dir", str(top), str(source))
@@ -57,6 +58,7 @@ def test_it_carries_what_is_no_module_too(wheel: Path) -> None:
         names = set(archive.namelist())
 
     assert {"cnisdk/py.typed", "cnisdk/agent/launcher.c", "cnisdk/agent/launcher.py"} <= names
+    assert "cnisdk/template/cookiecutter.json" in names
     assert {f"cnisdk/{path.relative_to(ROOT / 'cnisdk')}" for path in modules()} <= names
     assert not [name for name in names if name.endswith(".pyc") or name.startswith("tests/")]
 

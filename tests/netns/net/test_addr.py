@@ -56,6 +56,19 @@ def test_an_ipv6_address_is_tentative_with_detection(rtnl: RTNL, veth: Link) -> 
 
 
 @pytest.mark.parametrize("address", [V4, V6])
+def test_an_address_comes_without_a_route_to_its_network_if_asked(
+    host: Host, rtnl: RTNL, veth: Link, address: IPv4Interface | IPv6Interface
+) -> None:
+    addr.add(rtnl, veth.index, address, prefix_route=False)
+
+    family = f"-{address.version}"
+    routes = host.json("ip", family, "route", "show", str(address.network))
+    (shown,) = host.json("ip", family, "addr", "show", "veth0", "scope", "global")
+    assert routes == []
+    assert [entry["local"] for entry in shown["addr_info"] if entry] == [str(address.ip)]
+
+
+@pytest.mark.parametrize("address", [V4, V6])
 def test_an_address_that_is_there_is_an_error_unless_replaced(
     host: Host, rtnl: RTNL, veth: Link, address: IPv4Interface | IPv6Interface
 ) -> None:

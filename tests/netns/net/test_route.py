@@ -61,6 +61,18 @@ def test_everything_a_route_can_say_is_said(
     assert route.dump(rtnl, table=5000) == [wanted._replace(scope=k.RT_SCOPE_UNIVERSE)]
 
 
+@pytest.mark.parametrize("dst", [NET4, NET6], ids=["IPv4", "IPv6"])
+def test_a_blackhole_is_made_and_deleted_by_its_priority(
+    host: Host, rtnl: RTNL, dst: route.IPNetwork
+) -> None:
+    for priority in (5, 6):
+        route.add(rtnl, Route(dst, type=route.BLACKHOLE, priority=priority))
+    route.delete(rtnl, Route(dst, type=route.BLACKHOLE, priority=5))
+
+    (entry,) = shown(host, str(dst))
+    assert (entry["type"], entry["metric"]) == ("blackhole", 6)
+
+
 def test_a_route_without_gateway_is_for_the_link(host: Host, rtnl: RTNL, index: int) -> None:
     route.add(rtnl, Route(NET4, index=index))
 

@@ -1,0 +1,67 @@
+"""The verb that begins a plugin."""
+
+import re
+from pathlib import Path
+
+import click
+
+KINDS = ("interface", "chained", "ipam")
+
+
+def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", value):
+        raise click.BadParameter("lower case letters, digits and hyphens, as in my-plugin")
+    return value
+
+
+@click.command()
+@click.argument("name", callback=_name)
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    help="Makes the container's interface, adjusts what another plugin made, or gives addresses.  "
+    "[default: asked, or interface]",
+)
+@click.option("--description", metavar="TEXT", help="What it does, in one line.")
+@click.option("--no-input", is_flag=True, help="Ask nothing.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    default=".",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the project's directory is made.  [default: here]",
+)
+def new(
+    name: str, kind: str | None, description: str | None, output: Path, *, no_input: bool
+) -> None:
+    """Make a project for a plugin called NAME: hooks that work, tests, configuration.
+
+    Needs cookiecutter: pip install 'cnisdk[new]'.
+    """
+    try:
+        from cookiecutter.exceptions import CookiecutterException
+        from cookiecutter.main import cookiecutter
+    except ImportError as err:
+        raise click.ClickException("cookiecutter is missing; pip install 'cnisdk[new]'") from err
+    answers = {"name": name, "kind": kind, "description": description}
+    given = {key: value for key, value in answers.items() if value is not None}
+    try:
+        made = cookiecutter(
+            str(template()),
+            no_input=no_input,
+            extra_context=given,
+            output_dir=str(output),
+            default_config=True,
+        )
+    except CookiecutterException as err:
+        raise click.ClickException(f"no project was made: {err}") from err
+    click.echo(made)
+    click.echo(f"Next: cd {Path(made).name} && make demo", err=True)
+
+
+def template() -> Path:
+    """Return the directory of the template: in a wheel ours, else the checkout's."""
+    package = Path(__file__).parents[1]
+    inside = package / "template"
+    return inside if inside.is_dir() else package.parent / "cookiecutter"

@@ -1,0 +1,18 @@
+"""Refuse names that would make no plugin, before anything is written."""
+
+import keyword
+import re
+import sys
+
+RULES = {
+    "name": ("{{ cookiecutter.name }}", r"[a-z][a-z0-9-]*[a-z0-9]", "lower case, digits, hyphens"),
+    "package": ("{{ cookiecutter.package }}", r"[a-z_][a-z0-9_]*", "a Python identifier"),
+    "class_name": ("{{ cookiecutter.class_name }}", r"[A-Z][A-Za-z0-9]*", "a class's name"),
+    "distribution": ("{{ cookiecutter.distribution }}", r"[a-z0-9][a-z0-9._-]*", "a project's name"),
+}
+
+for key, (value, pattern, what) in RULES.items():
+    if not re.fullmatch(pattern, value) or keyword.iskeyword(value):
+        sys.exit(f"{key} {value!r} has to be {what}")
+if "{{ cookiecutter.name }}" in ("bridge", "host-local"):
+    sys.exit("{{ cookiecutter.name }} is a plugin of cnisdk; take another name")

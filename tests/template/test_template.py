@@ -1,0 +1,109 @@
+"""A generated project of each kind is whole: form, types, hooks, specification, a network."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.host import ROOT
+
+KINDS = ("interface", "chained", "ipam")
+START = "from cnisdk.cli import main; main()"
+TOOLS = Path(sys.executable).parent
+
+
+def cnisdk(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return execute(sys.executable, "-P", "-c", START, *arguments, cwd=cwd)
+
+
+def execute(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run in a project; as a user, who has set no variables of ours."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    environ["CNISDK_OUTSIDE"] = ""  # a host of its own for each
+    return subprocess.run(
+        command, cwd=cwd, env=environ, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.fixture(params=KINDS)
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    kind: str = request.param
+    done = cnisdk("new", f"made-{kind}", "--kind", kind, "--no-input", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path / f"cni-made-{kind}"
+
+
+def test_a_generated_project_passes_its_own_checks(project: Path) -> None:
+    for command in (
+        [f"{TOOLS}/ruff", "format", "--check", "."],
+        [f"{TOOLS}/ruff", "check", "."],
+        [f"{TOOLS}/mypy"],
+        [sys.executable, "-m", "pytest", "-q"],
+    ):
+        done = execute(*command, cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_generated_network_attaches_containers(project: Path) -> None:
+    plugins = (".", "cni-bridge", "cni-host-local")
+    built = cnisdk("build", *plugins, "--unpack-dir", "/run/cnisdk/payload", cwd=project)
+    assert built.returncode == 0, built.stderr
+    (network,) = project.glob("10-*.conflist")
+
+    done = cnisdk("try", str(network), "--cni-path", "dist/bin", cwd=project)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✓ ping blue → gateway" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["Upper", "1st", "a b", "bridge", "../up", "-"])
+def test_a_name_that_makes_no_plugin_is_refused(name: str, tmp_path: Path) -> None:
+    done = cnisdk("new", "--no-input", "--", name, cwd=tmp_path)
+
+    assert done.returncode != 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "cni-mine").mkdir()
+
+    done = cnisdk("new", "mine", "--no-input", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "already exists" in done.stderr
+    assert list((tmp_path / "cni-mine").iterdir()) == []
+
+
+def declared(directory: Path) -> dict[str, Any]:
+    return tomllib.loads((directory / "pyproject.toml").read_text())
+
+
+@pytest.mark.parametrize("plugin", ["bridge", "host_local"])
+def test_the_plugins_of_the_checkout_have_the_shape_of_the_template(
+    plugin: str, tmp_path: Path
+) -> None:
+    name = plugin.replace("_", "-")
+    assert cnisdk("new", f"x-{name}", "--no-input", cwd=tmp_path).returncode == 0
+    made, ours = tmp_path / f"cni-x-{name}", ROOT / "plugins" / plugin
+
+    theirs, own = declared(made), declared(ours)
+    assert own["build-system"] == theirs["build-system"]
+    assert own["project"]["dependencies"] == theirs["project"]["dependencies"]
+    assert own["project"]["requires-python"] == theirs["project"]["requires-python"]
+    assert own["project"].keys() - {"license"} == theirs["project"].keys() - {
+        "optional-dependencies"
+    }
+    assert own["project"]["name"] == f"cni-{name}"
+    (entry,) = own["project"]["entry-points"]["cnisdk.plugins"].items()
+    assert entry[0] == name
+    assert entry[1].startswith(f"cni_{plugin}:")
+    assert own["tool"]["hatch"] == {
+        "build": {"targets": {"wheel": {"packages": [f"cni_{plugin}"]}}}
+    }
+    for path in ("README.md", "tests/conftest.py", "{}/plugin.py", "{}/config.py", "{}/py.typed"):
+        assert (made / path.format(f"cni_x_{plugin}")).is_file()
+        assert (ours / path.format(f"cni_{plugin}")).is_file(), path
