@@ -48,9 +48,9 @@ def test_a_generated_project_passes_its_own_checks(project: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_generated_network_attaches_containers(project: Path) -> None:
+def test_standalone_files_of_a_generated_project_attach_containers(project: Path) -> None:
     plugins = (".", "cni-bridge", "cni-host-local")
-    built = cnisdk("build", *plugins, "--unpack-dir", "/run/cnisdk/payload", cwd=project)
+    built = cnisdk("build", *plugins, "--standalone", "-o", "dist/bin", cwd=project)
     assert built.returncode == 0, built.stderr
     (network,) = project.glob("10-*.conflist")
 
