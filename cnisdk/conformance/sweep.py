@@ -356,7 +356,8 @@ class _Story:
             inside = state.look(self._bystander.container).lines()
             lines |= {f"in the other container: {line}" for line in inside}
             lines = {self._neutral(line) for line in lines}
-        return lines
+        # The network's name is each world's own.
+        return {line.replace(f"-{world.host.name}", "") for line in lines}
 
     def _named(self, path: Path) -> str:
         text = str(path).replace(str(self._world.host.state), _STATE)

@@ -10,14 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from cnisdk.cli.sweep import text
+from cnisdk.conformance import ptrace
 from cnisdk.conformance.check import Kind
 from cnisdk.conformance.subject import Subject
 from cnisdk.conformance.sweep import Sweep, changes, sweep
 from cnisdk.conformance.tracer import Mode, trace
+from tests.conformance import sweeping
 from tests.host import OURS
 
 pytestmark = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="system calls are known of x86-64 alone"
+    platform.machine() not in ptrace.MACHINES, reason="system calls are not known of this machine"
 )
 
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -78,7 +80,7 @@ def test_a_draft_that_host_local_cannot_remove_goes_with_delete(kept: Path) -> N
     (point,) = [
         number
         for number, call in enumerate(calls, 1)
-        if "unlink" in call and call.endswith("/n/.reservation")
+        if "unlink" in call and call.endswith("/.reservation")
     ]
     found = sweep(subject, mode=Mode.ERROR, only=point, watched=[kept])
     assert not found.failed, text(found)
@@ -112,6 +114,39 @@ def test_what_is_forgotten_by_delete_is_found(kept: Path) -> None:
 def test_what_delete_takes_back_is_no_finding(kept: Path) -> None:
     tidy = ipam(kept, '"{kept}/$CNI_CONTAINERID" {kept}/draft')
     assert not sweep(tidy, watched=[kept]).failed
+
+
+def test_harm_to_a_container_that_is_attached_all_the_while_is_found(kept: Path) -> None:
+    reckless = ipam(kept, "{kept}/*")
+    assert not sweep(reckless, watched=[kept]).failed
+    found = sweep(reckless, warm=True, watched=[kept])
+    assert len(found.failed) == len(found.points)
+    for point in found.points:
+        assert f"gone: file {kept}/bystander" in point.problems
+
+
+def test_our_plugins_leave_a_container_alone_that_is_attached_all_the_while(kept: Path) -> None:
+    found = sweep(ours(kept), most=2, warm=True, watched=[kept])
+    assert not found.failed, text(found)
+
+
+def test_all_sweeps_are_summed_up_in_a_table() -> None:
+    rows = sweeping.rows()
+    found = sweeping.Found(40, 1, "")
+    lines = sweeping.table(
+        (row, found, found if row.has_reference else None) for row in rows
+    ).splitlines()
+    assert len(lines) == len(rows) + 2
+    assert lines[1].split() == ["bridge", "one", "call", "none", "kill", "40", "1", "40", "1"]
+    with_reference = sum(row.has_reference for row in rows)
+    sums = [40 * len(rows), len(rows), 40 * with_reference, with_reference]
+    assert lines[-1].split() == ["all", *map(str, sums)]
+
+
+def test_a_sweep_that_could_not_be_done_is_told_in_the_table() -> None:
+    failed = sweeping.Found(0, 0, "why")
+    (_, line, _) = sweeping.table([(sweeping.rows()[0], failed, None)]).splitlines()
+    assert line.split()[-4:] == ["failed", "?", "-", "-"]
 
 
 def test_a_point_is_the_same_call_each_time(kept: Path) -> None:
