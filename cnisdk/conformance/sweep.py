@@ -167,7 +167,8 @@ class _Stage:
         directory = self.directory / str(self._count)
         directory.mkdir()
         before = self.files()
-        with World(self.subject, directory, self._claimed) as world:
+        # Stories come one after the other, and names of chains are made of the network's.
+        with World(self.subject, directory, self._claimed, own_network=False) as world:
             story = _Story(self, world)
             try:
                 yield story
@@ -356,8 +357,7 @@ class _Story:
             inside = state.look(self._bystander.container).lines()
             lines |= {f"in the other container: {line}" for line in inside}
             lines = {self._neutral(line) for line in lines}
-        # The network's name is each world's own.
-        return {line.replace(f"-{world.host.name}", "") for line in lines}
+        return lines
 
     def _named(self, path: Path) -> str:
         text = str(path).replace(str(self._world.host.state), _STATE)

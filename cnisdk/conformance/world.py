@@ -66,7 +66,15 @@ class Attachment:
 class World:
     """A host, and the plugin under test on it."""
 
-    def __init__(self, subject: Subject, directory: Path, claimed: Sequence[str]) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        directory: Path,
+        claimed: Sequence[str],
+        *,
+        own_network: bool = True,
+    ) -> None:
+        """``own_network``: give the network a name that no other world's has."""
         self.subject = subject
         self.claimed = list(claimed)
         self.journal: list[Execution] = []
@@ -77,6 +85,7 @@ class World:
         self.double = Double(directory / "double")
         (directory / "state").mkdir()
         self.host = Host(directory / "state")
+        self._suffix = f"-{self.host.name}" if own_network else ""
         self._exits.callback(self.host.close)
 
     def __enter__(self) -> Self:
@@ -115,10 +124,10 @@ class World:
     def base(self) -> dict[str, Any]:
         """Return the configuration as it is given, without version.
 
-        The network's name is this world's own: where its plugin keeps files may be everybody's.
+        Where its plugin keeps files may be everybody's, so the network's name is this world's own.
         """
         config = self.subject.base_config(self.double.type, self.host.state)
-        return {**config, "name": f"{config['name']}-{self.host.name}"}
+        return {**config, "name": f"{config['name']}{self._suffix}"}
 
     def config(self, version: str = "", **keys: Any) -> dict[str, Any]:
         """Return a configuration in a version; a key that is given as None is left out."""

@@ -10,9 +10,6 @@ from tests.conformance.mutants.source import source
 from tests.conformance.mutants.table import MUTANTS, Mutant
 from tests.conformance.mutants.zygote import Zygote
 
-# What these repeat, in every version and in a crowd, is broken in the plugins of other kinds.
-REPEATING = ("versions/", "concurrency/")
-
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,10 +18,9 @@ def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "QUICK", 1.0)
 
 
-def judge(zygote: Zygote, kind: str, text: str, *, but: tuple[str, ...] = ()) -> Report:
+def judge(zygote: Zygote, kind: str, text: str) -> Report:
     subject = Subject(executable=f"/nowhere/{kind}", kind=Kind(kind), spawn=zygote.spawning(text))
-    only = [identifier for identifier in REGISTRY if not identifier.startswith(but)]
-    return run(subject, only=only, workers=1)
+    return run(subject, workers=1)
 
 
 def mutated(mutant: Mutant) -> str:
@@ -47,9 +43,8 @@ def test_a_right_plugin_passes_every_check(kind: Kind, zygote: Zygote) -> None:
 @pytest.mark.parametrize("check", MUTANTS)
 def test_a_mutant_is_caught_by_its_own_check_alone(check: str, zygote: Zygote) -> None:
     mutant = MUTANTS[check]
-    but = mutant.luck + (REPEATING if mutant.kind == "interface" else ())
 
-    report = judge(zygote, mutant.kind, mutated(mutant), but=but)
+    report = judge(zygote, mutant.kind, mutated(mutant))
 
     assert {v.check.id: v.reason for v in report.of(Outcome.FAIL)}.keys() == {check}
 

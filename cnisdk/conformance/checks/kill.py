@@ -1,10 +1,23 @@
-"""Killed in the middle of an ADD; SPEC section 3, "Lifecycle & Ordering"."""
+"""Killed in the middle of an ADD; SPEC section 3, "Lifecycle & Ordering".
+
+A kill at any time may by chance be one while it delegates, or at a write, or one after which
+nothing was left to do.  What comes to light at such a place each time is told by its own check,
+and `any_time` says nothing then.
+"""
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect_none
+from cnisdk.conformance.check import (
+    Inapplicable,
+    Kind,
+    Level,
+    Violation,
+    check,
+    expect,
+    expect_none,
+)
 from cnisdk.conformance.checks.common import first, is_ipam, needs_delete_of_nothing, succeeded
 from cnisdk.conformance.execution import NO_FILES, spawn
 from cnisdk.conformance.host import tool
@@ -32,6 +45,10 @@ _QUOTE = (
 )
 def while_delegating(world: World) -> None:
     """ADD is killed while its IPAM plugin works, then DEL: it succeeds, and nothing is left."""
+    _once(world, _kill_while_delegating)
+
+
+def _kill_while_delegating(world: World) -> None:
     world.warm()
     needs_delete_of_nothing(world)
     container = world.host.container()
@@ -62,22 +79,62 @@ def any_time(world: World) -> None:
     added = first(world).answered
     if not added.ok:
         raise Inapplicable("ADD fails, see add/succeeds")
+    _needs_no_finding(world)
     for moment in MOMENTS:
-        config = world.scarce() if is_ipam(world) else None
-        container = world.host.container()
-        attachment = world.prepare(config, container=container)
-        before = world.look(container)
-        stdin = world.request(attachment, attachment.before)
-        running = world.start(world.environ("ADD", attachment), stdin)
-        time.sleep(added.seconds * moment)
+        _kill_after(world, added.seconds * moment)
+
+
+def _needs_no_finding(world: World) -> None:
+    """Raise `Inapplicable` if a kill that comes too late, or at a certain place, leaves much."""
+    try:
+        _once(world, _let_it_end)
+    except Violation as err:
+        raise Inapplicable(f"DEL does not take back an ADD that nobody killed: {err}") from err
+    place = _kill_at_writes if is_ipam(world) else _kill_while_delegating
+    try:
+        _once(world, place)
+    except Violation as err:
+        raise Inapplicable("see kill/at-a-write and kill/while-delegating") from err
+    except Inapplicable:
+        return  # it has no such place
+
+
+def _let_it_end(world: World) -> None:
+    _kill_after(world, None)
+
+
+def _kill_after(world: World, seconds: float | None) -> None:
+    """ADD, killed after so long, None: not at all; then DEL, and what has to be true after it."""
+    config = world.scarce() if is_ipam(world) else None
+    container = world.host.container()
+    attachment = world.prepare(config, container=container)
+    before = world.look(container)
+    stdin = world.request(attachment, attachment.before)
+    running = world.start(world.environ("ADD", attachment), stdin)
+    if seconds is not None:
+        time.sleep(seconds)
         running.kill()
-        world.finish(running)
-        if is_ipam(world):
-            succeeded(world.delete(attachment, prev=False), "DEL after an ADD that was killed")
-            what = "ADD of another container after that, with the only address"
-            succeeded(world.add(world.prepare(config)), what)
-        else:
-            _expect_clean(world, attachment, before)
+    world.finish(running)
+    if is_ipam(world):
+        succeeded(world.delete(attachment, prev=False), "DEL after an ADD that was killed")
+        what = "ADD of another container after that, with the only address"
+        succeeded(world.add(world.prepare(config)), what)
+    else:
+        _expect_clean(world, attachment, before)
+
+
+def _once(world: World, see: Callable[[World], None]) -> None:
+    """Do what a check does, at most once in a world; raise what came of it each time."""
+
+    def make() -> str:
+        try:
+            see(world)
+        except Violation as err:
+            return str(err)
+        return ""
+
+    problem = world.once(see.__name__, make)
+    expect(not problem, problem)
 
 
 @check(
@@ -92,6 +149,10 @@ def at_a_write(world: World) -> None:
 
     With strace it is killed at each of its writes.
     """
+    _once(world, _kill_at_writes)
+
+
+def _kill_at_writes(world: World) -> None:
     needs_delete_of_nothing(world)
     if not first(world).answered.ok:
         raise Inapplicable("ADD fails, see add/succeeds")

@@ -12,11 +12,7 @@ class Mutant(NamedTuple):
     kind: str
     old: str
     new: str
-    luck: tuple[str, ...] = ()
-    """Checks that are left out beside it: whether they notice it too depends on the moment."""
 
-
-_MOMENT = ("kill/any-time",)
 
 _IPAM = {
     # -- parameters --
@@ -165,7 +161,6 @@ _IPAM = {
         '                os.unlink(f"{path}/{address}")\n\n\ndef check',
         "                (os.truncate if call.netns else os.unlink)"
         '(f"{path}/{address}", *[0] * bool(call.netns))\n\n\ndef check',
-        luck=_MOMENT,
     ),
     "ipam/releases-without-netns": Mutant(
         "ipam", "if who == owner(call):", "if who == owner(call) and call.netns:"
@@ -223,7 +218,6 @@ _IPAM = {
         "ipam",
         "if who == owner(call):",
         "if who == owner(call) and (call.prev or sys.exit(1)):",
-        luck=_MOMENT,
     ),
     # -- GC --
     "gc/succeeds": Mutant(
@@ -303,7 +297,6 @@ _IPAM = {
         "        file.write(who)\n"
         '    os.rename(f"{path}/new", f"{path}/{address}")\n',
         '    with open(f"{path}/{address}", "w") as file:\n        file.write(who)\n',
-        luck=_MOMENT,
     ),
 }
 
@@ -447,7 +440,11 @@ _INTERFACE = {
     "gc/keeps-valid": Mutant("interface", "and rules[8:] not in keep:", "and keep:"),
     # -- delegation --
     "delegation/add": Mutant(
-        "interface", 'granted = delegate(call, "ADD")', "granted: Object = {}"
+        "interface",
+        'granted = delegate(call, "ADD")',
+        "n = int(name[1:], 16)\n"
+        '    own = f"10.1.{n % 251}.{n // 251 % 251 + 2}/16"\n'
+        '    granted: Object = {"ips": [{"address": own}]}',
     ),
     "delegation/environment": Mutant(
         "interface",
@@ -507,7 +504,6 @@ _INTERFACE = {
         '        granted = delegate(call, "ADD")\n'
         "    finally:\n"
         '        remove_link(f"k{name[1:]}")\n',
-        luck=_MOMENT,
     ),
 }
 

@@ -4,6 +4,7 @@ import array
 import contextlib  # noqa: F401 - what the plugins import is there before the fork
 import ctypes
 import fcntl  # noqa: F401
+import gc
 import hashlib  # noqa: F401
 import ipaddress  # noqa: F401
 import json
@@ -28,6 +29,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 def serve(sock: socket.socket) -> None:
     """Start what is asked for until the session closes its end."""
     codes: dict[int, CodeType] = {}
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     while True:
         data, ancillary, _, _ = sock.recvmsg(_MOST, socket.CMSG_SPACE(16))
         if not data:
