@@ -9,7 +9,7 @@ PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := $(foreach project,$(PROJECTS),--editable $(project))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak build wheels bench sweep lint format clean
+.PHONY: help demo test soak build wheels docs bench sweep lint format clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | \
@@ -32,6 +32,11 @@ wheels: $(VENV)/ready-to-test ## make what is published: dist/wheels, with launc
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
 	  --wheel-dir dist/wheels . $(addprefix ./,$(PROJECTS))
 	@ls dist/wheels
+
+# The theme's makers announce a successor on stderr; that is no warning about these pages.
+docs: $(VENV)/ready-to-test ## make the site of the documentation: dist/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --site-dir dist/site
+	@echo dist/site/index.html
 
 # A quick look draws nothing: the plot in the README is of a whole run.
 bench: $(VENV)/ready-to-run ## measure us and the Go plugins in turns; QUICK=1: in a minute
@@ -74,7 +79,7 @@ define INSTALL
 endef
 
 $(VENV)/ready-to-test: $(VENV)/ready-to-run
-	$(call INSTALL,the tools that test,--editable '.[test$(comma)lint]')
+	$(call INSTALL,the tools that test,--editable '.[test$(comma)lint$(comma)docs]')
 
 $(VENV)/ready-to-run: $(BIN)/python $(MANIFESTS)
 	$(call INSTALL,cnisdk and its plugins,--editable '.[build]' $(EDITABLE))
