@@ -105,6 +105,14 @@ class Plugin(Generic[ConfigT]):
         end, and forward to delegates.
         """
 
+    def validate(self, config: ConfigT) -> None:
+        """Raise what would keep every ADD from doing as ``config`` says.
+
+        No verb of the specification: ``cnisdk validate`` asks before any container does.  For
+        what single fields do not show, such as two of them that exclude each other.  Looks at
+        nothing but ``config``; neither the host nor ``self.call`` is what it will be.
+        """
+
     def delegate(self, plugin: str, *, config: "Mapping[str, Any] | None" = None) -> bytes:
         """Run another plugin for the same command and return its stdout; SPEC section 4.
 

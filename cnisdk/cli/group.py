@@ -20,11 +20,12 @@ COMMANDS = {
     "install": ("cnisdk.cli.install:install", "Put plugins and networks on a node."),
     "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),
     "new": ("cnisdk.cli.new:new", "Begin a plugin: make its project."),
+    "schema": ("cnisdk.cli.schema:schema", "Show what a configuration may say, for editors."),
     "status": ("cnisdk.cli.network:status", "Ask whether a network can take a container."),
     "stories": ("cnisdk.cli.stories:stories", "Play a runtime and see what a plugin leaves."),
     "sweep": ("cnisdk.cli.sweep:sweep", "Interrupt an ADD everywhere and see what DEL leaves."),
     "try": ("cnisdk.cli.try_:try_", "Show a network at work, on a private host."),
-    "validate": ("cnisdk.cli.network:validate", "Find what is wrong with configurations."),
+    "validate": ("cnisdk.cli.validate:validate", "Find what is wrong with configurations."),
     "version": ("cnisdk.cli.show:version", "Show our version and those that plugins speak."),
 }
 

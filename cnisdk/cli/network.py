@@ -1,4 +1,4 @@
-"""Verbs of a network as a whole: ``gc``, ``status``, ``validate``."""
+"""Verbs of a network as a whole: ``gc`` and ``status``."""
 
 import os
 from typing import TYPE_CHECKING
@@ -9,7 +9,6 @@ from cnisdk.cli.options import Settings, with_settings
 
 if TYPE_CHECKING:
     from cnisdk.call import AttachmentKey
-    from cnisdk.runtime.config import NetworkConfig
 
 
 @click.command()
@@ -70,65 +69,3 @@ def status(network: str, settings: Settings) -> None:
             f"Note: version {config.cni_version} has no STATUS, no plugin was asked", err=True
         )
     settings.runtime().status(config)
-
-
-@click.command()
-@click.argument("targets", metavar="[FILE|NETWORK]...", nargs=-1)
-@with_settings
-def validate(targets: tuple[str, ...], settings: Settings) -> None:
-    """Find what is wrong with configurations: files, or networks of the directory.
-
-    Reads them, finds their plugins and asks those which versions they speak.  Without an
-    argument everything in the directory is looked at.
-    """
-    from cnisdk.cli.report import explain
-    from cnisdk.errors import CNIError
-    from cnisdk.runtime.directory import load, scan
-
-    failed = False
-    if targets:
-        for target in targets:
-            try:
-                config = load(target) if _is_file(target) else settings.network(target)
-            except CNIError as err:
-                click.echo(explain(err), err=True)
-                failed = True
-            else:
-                failed |= not _validate(config, settings)
-    else:
-        found = scan(settings.config_dir)
-        for broken in found.broken:
-            click.echo(explain(broken), err=True)
-        for shadowed in found.shadowed:
-            click.echo(
-                f"Note: {shadowed.path} is not used, an earlier file has the name "
-                f"{shadowed.name!r}",
-                err=True,
-            )
-        valid = [_validate(config, settings) for config in found.networks]
-        failed = bool(found.broken) or not all(valid)
-        if not found.entries:
-            click.echo(f"Note: no network configuration in {settings.config_dir}", err=True)
-    if failed:
-        raise click.exceptions.Exit(1)
-
-
-def _is_file(target: str) -> bool:
-    return "/" in target or target.endswith((".conflist", ".conf", ".json"))
-
-
-def _validate(config: "NetworkConfig", settings: Settings) -> bool:
-    from cnisdk.runtime.validation import validate
-
-    found = validate(config, settings.runtime(timeout=10))
-    for note in found.notes:
-        click.echo(f"Note: {config.path}: {note}", err=True)
-    if found.problems:
-        click.echo(f"Error: network {config.name!r} in {config.path} would not work", err=True)
-        for problem in found.problems:
-            click.echo(f"  {problem}", err=True)
-        return False
-    plugins = ", ".join(plugin.type for plugin in config.plugins)
-    wants = f"; takes {', '.join(sorted(found.capabilities))}" if found.capabilities else ""
-    click.echo(f"{config.name}: good (version {config.cni_version}; {plugins}{wants})")
-    return True

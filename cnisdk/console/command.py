@@ -269,5 +269,6 @@ def schema(subject: Subject, *, human: bool) -> None:
     """Print the JSON Schema of the plugin's configuration."""
     from cnisdk.types.schema import plugin_schema
 
-    made = plugin_schema(subject.plugin.config_type)
+    about = subject.plugin.__doc__ or ""
+    made = plugin_schema(subject.plugin.config_type, name=subject.name, about=about)
     click.echo(table.of_schema(made) if human else _json.dumps(made, indent=2))

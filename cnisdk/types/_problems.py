@@ -115,6 +115,13 @@ def path_text(path: Path) -> str:
     return text
 
 
+def path_in(text: str) -> Path:
+    """Return the JSON path that ``text`` begins with, as an error's details do; () for none."""
+    found = re.match(r"\$((?:\.[A-Za-z_]\w*|\[\d+\])+)", text, re.ASCII)
+    parts = re.findall(r"\.(\w+)|\[(\d+)\]", found[1] if found else "", re.ASCII)
+    return tuple(key or int(index) for key, index in parts)
+
+
 def value_text(value: Any) -> str:
     """Return ``value`` as JSON, cut short if it is long."""
     try:

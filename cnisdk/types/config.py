@@ -58,6 +58,7 @@ class PluginConfig(WireModel):
     ipam: IPAMConfig | None = None
     """None where no IPAM plugin is named."""
     dns: DNS = Field(default_factory=DNS)
+    """Resolver settings for the container."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Optional information from the runtime; CONVENTIONS has it under ``cni``."""
     runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig, alias="runtimeConfig")

@@ -238,6 +238,10 @@ class Bridge(Plugin[Config]):
 
         collect(partial(veth.gc, valid), let_go, remove_rules, partial(self.ipam.gc, config, valid))
 
+    def validate(self, config: Config) -> None:
+        """Raise what excludes each other."""
+        config.check_usable({})
+
 
 def _nothing() -> None:
     """Do nothing, where there is nothing to undo."""

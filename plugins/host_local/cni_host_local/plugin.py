@@ -131,6 +131,11 @@ class HostLocal(Plugin[Config]):
                 "; ".join(map(str, failures)),
             )
 
+    def validate(self, config: Config) -> None:
+        """Raise what is wrong with the ranges; a runtime may give others, or all there are."""
+        if config.ipam is not None and (config.ipam.subnet or config.ipam.ranges):
+            range_sets(config)
+
     def _allocate(
         self,
         store: Store,

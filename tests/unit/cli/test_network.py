@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -96,49 +95,3 @@ def test_status_of_an_old_version_says_that_nobody_was_asked(
     assert done.exit_code == 0
     assert "1.0.0 has no STATUS" in done.stderr
     assert plugins.run == []
-
-
-def test_validate_says_that_a_network_is_good(run: Cnisdk) -> None:
-    done = run("validate", "net")
-
-    assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout == "net: good (version 1.1.0; a, b)\n"
-
-
-def test_validate_takes_a_file(run: Cnisdk, tmp_path: Path) -> None:
-    file = write_network(tmp_path, "x", plugins=[{"type": "missing"}, {"type": "gone"}])
-
-    done = run("validate", str(file))
-
-    assert done.exit_code == 1
-    assert "$.plugins[0].type: failed to find plugin 'missing'" in done.stderr
-    assert "$.plugins[1].type: failed to find plugin 'gone'" in done.stderr
-
-
-def test_validate_tells_all_problems_of_a_broken_file(run: Cnisdk, tmp_path: Path) -> None:
-    file = tmp_path / "x.conflist"
-    file.write_text(json.dumps({"plugins": [{}], "disableGC": "x"}))
-
-    done = run("validate", str(file))
-
-    assert done.exit_code == 1
-    for problem in ("$.name: missing", "$.plugins[0].type: missing", "$.disableGC"):
-        assert problem in done.stderr
-
-
-def test_validate_without_arguments_looks_at_the_whole_directory(run: Cnisdk, net_d: Path) -> None:
-    write_network(net_d, "second")
-    (net_d / "05-half.conflist").write_text("{")
-
-    done = run("validate")
-
-    assert done.exit_code == 1
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["net", "second"]
-    assert "05-half.conflist" in done.stderr
-
-
-def test_validate_of_a_file_that_is_missing_fails(run: Cnisdk) -> None:
-    done = run("validate", "./nothing.conflist")
-
-    assert done.exit_code == 1
-    assert "No such file" in done.stderr

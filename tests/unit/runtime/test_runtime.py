@@ -26,7 +26,6 @@ from cnisdk.runtime import (
     NotAttachedError,
     PluginNotFoundError,
     Runtime,
-    validate,
 )
 from tests.unit.runtime.double import VERSIONS, Plugins, network, parameters
 
@@ -478,7 +477,7 @@ def test_gc_waits_for_an_add_to_end(runtime: Runtime, plugins: Plugins) -> None:
     assert plugins.run == ["GC a"]
 
 
-# -- STATUS, VERSION, validate -------------------------------------------------------------
+# -- STATUS, VERSION -----------------------------------------------------------------------
 
 
 def test_status_asks_every_plugin_without_an_attachment(runtime: Runtime, plugins: Plugins) -> None:
@@ -509,43 +508,6 @@ def test_status_before_1_1_0_runs_nothing(runtime: Runtime, plugins: Plugins) ->
 
 def test_a_plugin_says_its_versions(runtime: Runtime) -> None:
     assert runtime.version("a").supported_versions == VERSIONS
-
-
-def test_a_good_network_has_no_problems(runtime: Runtime) -> None:
-    found = validate(
-        network({"type": "a", "capabilities": {"mac": True, "ips": False}}, "b"), runtime
-    )
-
-    assert found.problems == found.notes == ()
-    assert found.capabilities == {"mac"}
-
-
-def test_validate_names_all_problems_at_once(runtime: Runtime, plugins: Plugins) -> None:
-    plugins.answer("b", "VERSION", {"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]})
-    net = network("missing", "b", "x/y", name="a b")
-
-    problems = validate(net, runtime).problems
-
-    assert [problem.partition(": ")[0] for problem in problems] == [
-        "$.name",
-        "$.plugins[0].type",
-        "$.plugins[1].type",
-        "$.plugins[2].type",
-    ]
-    assert "failed to find plugin 'missing'" in problems[1]
-    assert problems[2].endswith("b does not speak version 1.1.0, only 1.0.0")
-
-
-def test_validate_notes_what_is_not_passed_and_what_ipam_lacks(runtime: Runtime) -> None:
-    found = validate(
-        network({"type": "a", "prevResult": {}, "ipam": {"type": "host-remote"}}), runtime
-    )
-
-    assert found.problems == ()
-    assert [note.partition(":")[0] for note in found.notes] == [
-        "$.plugins[0].prevResult",
-        "$.plugins[0].ipam.type",
-    ]
 
 
 def test_every_error_of_a_runtime_is_a_cni_error_with_a_code(runtime: Runtime) -> None:
