@@ -21,6 +21,7 @@ COMMANDS = {
     "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),
     "new": ("cnisdk.cli.new:new", "Begin a plugin: make its project."),
     "schema": ("cnisdk.cli.schema:schema", "Show what a configuration may say, for editors."),
+    "show": ("cnisdk.cli.picture:show", "Draw the networks of this node as they are now."),
     "status": ("cnisdk.cli.network:status", "Ask whether a network can take a container."),
     "stories": ("cnisdk.cli.stories:stories", "Play a runtime and see what a plugin leaves."),
     "sweep": ("cnisdk.cli.sweep:sweep", "Interrupt an ADD everywhere and see what DEL leaves."),

@@ -63,12 +63,16 @@ class _Tools(NamedTuple):
     restore: str
     search_path: str
 
-    def chains(self) -> dict[str, _Chain]:
-        """Return all containers' chains by name."""
+    def saved(self) -> str:
+        """Return the nat table as iptables-save prints it."""
         text = tool([self.save, "-t", "nat"], search_path=self.search_path).decode()
         if "is incompatible" in text:
             raise ExecutionError(self.save, 0, text)
-        return parse(text)
+        return text
+
+    def chains(self) -> dict[str, _Chain]:
+        """Return all containers' chains by name."""
+        return parse(self.saved())
 
     def change(self, lines: Iterable[str]) -> None:
         """Do all that ``lines`` say, or nothing."""
@@ -149,6 +153,12 @@ def masqueraded(
         if any(rule.endswith("-j MASQUERADE") for rule in chain.rules):
             sources.update(_source(jump) for jump in chain.jumps)
     return [ip for ip in ips if str(ip.ip) in sources]
+
+
+def saved(search_path: str) -> Iterator[str]:
+    """Yield what iptables-save prints of each nat table there is; execute nothing without one."""
+    for tools in _everywhere(search_path):
+        yield tools.saved()
 
 
 def parse(text: str) -> dict[str, _Chain]:

@@ -150,7 +150,9 @@ def _returning() -> Iterator[None]:
             with cancel.shielded():
                 setns(own, k.CLONE_NEWNET)
         except OSError as err:
-            raise StrandedThread(f"cannot return to the network namespace: {err}") from err
+            # Who may not move has not left.
+            if not NetNS(own, owned=False).holds_thread():
+                raise StrandedThread(f"cannot return to the network namespace: {err}") from err
         finally:
             os.close(own)
 

@@ -11,10 +11,16 @@ from typing import Any
 
 import click
 
-from cnisdk.cli.trial import tree
+from cnisdk.cli.paint import paint
 from cnisdk.cli.trial.echo import ping
 from cnisdk.cli.trial.steps import step
 from cnisdk.conformance.state import WATCHED, files_of
+from cnisdk.node.doctor.node import Node
+from cnisdk.node.places import Places
+from cnisdk.node.root import Root
+from cnisdk.picture import tree
+from cnisdk.picture.scene import Card, scene
+from cnisdk.picture.survey import survey
 from cnisdk.runtime import AttachmentParameters, Cache, NetworkConfig, Runtime, load
 from cnisdk.types import _json
 
@@ -77,7 +83,7 @@ def tell(path: str, dirs: Sequence[str]) -> None:
         _attach(stage, network)
         _ping(stage)
         click.echo()
-        for text in tree.lines(tree.host([*stage.containers.values()])):
+        for text in tree.lines(_scene(stage), paint):
             click.echo(text)
         click.echo()
         _check(stage, network)
@@ -136,6 +142,23 @@ def _ping(stage: Stage) -> None:
                     took = ping(stage.containers[one], ip_address(address))
                     answers.append(f"{address} {took * 1000:.2f} ms")
                 doing.outcome = "  ".join(answers)
+
+
+def _scene(stage: Stage) -> Card:
+    """Return what the kernel has: bridges, their ports, and the containers behind them."""
+    nowhere = str(STATE / "none")
+    node = Node(
+        Root(),
+        Places("", (), nowhere, "a trial"),
+        cache_dir=stage.cache.directory,
+        socket=nowhere,
+        queue_dir=nowhere,
+    )
+    picture = survey(node)
+    picture.host = "host"
+    for end in picture.ends:
+        end.name = os.path.basename(end.netns)
+    return scene(picture)
 
 
 def _check(stage: Stage, network: NetworkConfig) -> None:

@@ -1,0 +1,348 @@
+"""Put together what kernel, firewall, runtimes and configurations say of a node's networks."""
+
+import os
+import re
+import socket
+from typing import TYPE_CHECKING
+
+from cnisdk.errors import CNIError
+from cnisdk.net import mark
+from cnisdk.picture import firewall, kept, kernel, names
+from cnisdk.picture.kernel import Space
+from cnisdk.picture.model import End, Kind, Link, Network, Picture, Published, Unseen
+from cnisdk.types.convert import from_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cnisdk.net import link
+    from cnisdk.node.doctor.node import Node
+    from cnisdk.runtime.cache import CachedAttachment
+    from cnisdk.types.result import Result
+
+_DEFAULT_BRIDGE = "cni0"
+_MARK = re.compile("[0-9a-f]{16}-[0-9a-f]{16}, net: ")
+_PARENTS = ("bridge", "master")
+"""Keys by which configurations name a link of the host."""
+
+
+def survey(node: "Node") -> Picture:
+    """Return the picture of a node whose network namespace the calling thread is in."""
+    return _Survey(node).picture()
+
+
+class _Survey:
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self.host = kernel.here()
+        self.made = Picture(host=socket.gethostname(), routes=self._host_routes())
+        self.links = {found.index: found for found in self.host.links}
+        self.spaces: dict[str, Space] = {}
+        self.names = names.Names()
+        self.results: dict[int, Result] = {}
+        """By the end's identity."""
+        self.remembered = True
+        """Whether all attachments are known, so that what is none's is nobody's."""
+        self.ports: set[int] = set()
+        """Indices of the host's links that are accounted for."""
+
+    def picture(self) -> Picture:
+        attachments = self._attachments()
+        self._networks(attachments)
+        for attachment in attachments:
+            if attachment.key.ifname != "lo":
+                self._attached(attachment)
+        self._unattached()
+        self._links()
+        kept.findings(self.node, self.made)
+        self._rules(attachments)
+        for end in self.made.ends:
+            self._compare(end)
+        return self.made
+
+    # -- what is remembered ----------------------------------------------------------------
+
+    def _attachments(self) -> "list[CachedAttachment]":
+        try:
+            return self.node.attachments
+        except CNIError as err:
+            self.remembered = False
+            self._not_seen("attachments", str(err))
+            return []
+
+    def _networks(self, attachments: "Iterable[CachedAttachment]") -> None:
+        found: dict[str, Network] = {}
+        try:
+            networks = self.node.scan.networks
+        except CNIError as err:
+            networks = []
+            self._not_seen("networks", str(err))
+        for config in networks:
+            links = []
+            for plugin in config.plugins:
+                said = [plugin.raw[key] for key in _PARENTS if key in plugin.raw]
+                links += said or ([_DEFAULT_BRIDGE] if plugin.type == "bridge" else [])
+            types = ["+".join(filter(None, (p.type, p.ipam_type))) for p in config.plugins]
+            found[config.name] = Network(
+                name=config.name,
+                plugins=types,
+                file=config.path,
+                links=[one for one in links if isinstance(one, str)],
+            )
+        for attachment in attachments:
+            found.setdefault(attachment.network, Network(name=attachment.network))
+        self.made.networks = list(found.values())
+
+    def _attached(self, attachment: "CachedAttachment") -> None:
+        parameters = attachment.parameters
+        end = End(
+            network=attachment.network,
+            container=parameters.container_id,
+            name=names.pod(dict(parameters.args)) or self.names.of(parameters.container_id),
+            ifname=parameters.ifname,
+            netns=parameters.netns,
+        )
+        self.made.ends.append(end)
+        try:
+            self.results[id(end)] = from_wire(attachment.result)
+        except CNIError as err:
+            self._not_seen(attachment.path, str(err))
+        space = self._space(parameters.netns) if parameters.netns else None
+        if space is None:
+            self._from_result(end)
+            return
+        found = space.find(parameters.ifname)
+        if found is None:
+            self._from_result(end)
+            self.made.blame(
+                end,
+                Kind.LOST_INTERFACE,
+                f"{end.name or end.container}, {end.ifname}",
+                f"{end.netns} has no interface {end.ifname} any more",
+                f"cnisdk del {end.network} --container-id {end.container} --ifname {end.ifname}, "
+                "and attach it again",
+            )
+        else:
+            self._place(end, space, found)
+
+    def _from_result(self, end: End) -> None:
+        """Say of an end that is not to be seen where it would be."""
+        result = self.results.get(id(end))
+        by_name = {found.name: found for found in self.host.links}
+        for interface in result.interfaces if result else ():
+            found = None if interface.sandbox else by_name.get(interface.name)
+            if found and found.kind == "bridge":
+                end.parent = found.name
+            elif found:
+                end.port = found.name
+                self.ports.add(found.index)
+        if not end.parent:
+            network = next((one for one in self.made.networks if one.name == end.network), None)
+            known = [name for name in (network.links if network else ()) if name in by_name]
+            end.parent = known[0] if known else ""
+
+    # -- what is there ---------------------------------------------------------------------
+
+    def _space(self, path: str) -> Space | None:
+        if path not in self.spaces:
+            try:
+                self.spaces[path] = kernel.look(path)
+            except FileNotFoundError:
+                return None  # which the doctor says
+            except OSError as err:
+                if os.path.lexists(path):
+                    self._not_seen(path, err.strerror or str(err))
+                return None
+        return self.spaces[path]
+
+    def _place(self, end: End, space: Space, found: "link.Link") -> None:
+        """Say what an end's interface is, and what it is connected to."""
+        end.link = _link(space, found)
+        end.routes = space.routes_over(found.index)
+        far = self.links.get(found.peer_index)
+        if far is None or space.identity == self.host.identity:
+            return
+        if found.kind != "veth":
+            end.parent = far.name
+        elif (far.kind, far.peer_index) == ("veth", found.index):
+            end.port = far.name
+            self.ports.add(far.index)
+            master = self.links.get(far.master)
+            end.parent = master.name if master else ""
+
+    def _unattached(self) -> None:
+        """Find where those cables lead that no attachment accounts for."""
+        cables = {
+            found.index: found
+            for found in self.host.links
+            if found.kind == "veth" and found.index not in self.ports
+            if found.master or _MARK.match(found.alias)
+        }
+        if not cables:
+            return
+        seen = {space.identity for space in self.spaces.values()} | {self.host.identity}
+        others = [(path, "") for path in kernel.named() if path not in self.spaces]
+        others += kernel.of_processes(seen)
+        for path, container in others:
+            space = self._space(path)
+            for found in space.interfaces() if space and space.identity not in seen else ():
+                cable = cables.get(found.peer_index)
+                if cable and cable.peer_index == found.index:
+                    del cables[cable.index]
+                    self._nobodys(cable, space, found, container)
+            if space:
+                seen.add(space.identity)
+        for cable in cables.values():
+            self._nobodys(cable, None, None, "")
+
+    def _nobodys(
+        self, cable: "link.Link", space: Space | None, found: "link.Link | None", container: str
+    ) -> None:
+        master = self.links.get(cable.master)
+        end = End(
+            network="",
+            container=container or (os.path.basename(space.path) if space else ""),
+            name=self.names.of(container) if container else "",
+            ifname=found.name if found else "",
+            netns=space.path if space else "",
+            parent=master.name if master else "",
+            port=cable.name,
+        )
+        if space and found:
+            self._place(end, space, found)
+        elif (near := self.links.get(cable.peer_index)) and near.peer_index == cable.index:
+            end.container, end.ifname = "host", near.name
+            end.link = _link(self.host, near)
+        self.ports.add(cable.index)
+        self.made.ends.append(end)
+        marked = bool(_MARK.match(cable.alias))
+        ours = marked or end.parent in self._ours()
+        if self.remembered and ours and (marked or not container):
+            leads = f"to {end.ifname} in {end.netns}" if end.netns else "nowhere to be seen"
+            leads = f"to {end.ifname} on the host itself" if end.container == "host" else leads
+            said = f"; it was made for {cable.alias.partition(', ')[2]}" if marked else ""
+            self.made.blame(
+                end,
+                Kind.LEAKED_LINK,
+                cable.name,
+                f"leads {leads}, and no runtime remembers an attachment{said}",
+                f"ip link delete {cable.name}",
+            )
+
+    def _ours(self) -> set[str]:
+        """Return the bridges of CNI networks."""
+        names_ = {name for network in self.made.networks for name in network.links}
+        return names_ | {end.parent for end in self.made.ends if end.network}
+
+    def _links(self) -> None:
+        ports = {found.index for found in self.host.links if found.master}
+        parents = {end.parent for end in self.made.ends}
+        for found in self.host.links:
+            if found.name == "lo" or (found.kind == "veth" and found.index not in ports):
+                continue
+            if found.kind != "veth" or found.name in parents:
+                self.made.links.append(self._host_link(found))
+
+    def _host_link(self, found: "link.Link") -> Link:
+        made = _link(self.host, found)
+        master = self.links.get(found.master)
+        made.master = master.name if master else ""
+        return made
+
+    def _host_routes(self) -> list[str]:
+        by_index = {found.index: found.name for found in self.host.links}
+        return [
+            f"{text} dev {by_index[index]}"
+            for index in by_index
+            for text in self.host.routes_over(index)
+        ]
+
+    # -- rules -----------------------------------------------------------------------------
+
+    def _rules(self, attachments: "Iterable[CachedAttachment]") -> None:
+        owners = {
+            mark.key(a.network, a.key.ifname, a.key.container_id): (a.network, a.key.container_id)
+            for a in attachments
+        }
+        try:
+            rules = firewall.read(owners)
+        except OSError as err:
+            self._not_seen("the firewall's rules", str(err))
+            return
+        by_address: dict[str, list[End]] = {}
+        by_owner: dict[str, list[End]] = {}
+        for one in self.made.ends:
+            by_owner.setdefault(one.container, []).append(one)
+            for address in self._addresses(one):
+                by_address.setdefault(address.partition("/")[0], []).append(one)
+        for rule, address in firewall.addresses(rules):
+            owned = [e for e in by_owner.get(rule.owner, ()) if rule.network in ("", e.network)]
+            having = by_address.get(address, [])
+            both = [one for one in having if one in owned]
+            end = next(iter([*both, *having, *owned]), None)
+            if end is not None:
+                mine = end.published if isinstance(rule, Published) else end.masqueraded
+                mine.append(rule)  # type: ignore[arg-type]  # the one list is of the one kind
+            if not having and self._all_seen():
+                self._leaked(end, rule.network, rule.owner, firewall.say(rule))
+
+    def _leaked(self, end: End | None, network: str, owner: str, said: str) -> None:
+        configured = any(one.name == network and one.file for one in self.made.networks)
+        of = f" of container {owner}" if owner else ""
+        self.made.blame(
+            end,
+            Kind.LEAKED_RULE,
+            f"rule{of}",
+            f"{said}, an address that nothing here has",
+            f"cnisdk gc {network}" if configured else "delete the rule: no network has it",
+        )
+
+    def _addresses(self, end: End) -> list[str]:
+        """Return the addresses of an end: the kernel's, else the result's."""
+        if end.link is not None:
+            return end.link.addresses
+        result = self.results.get(id(end))
+        return [str(ip.address) for ip in result.ips] if result else []
+
+    def _all_seen(self) -> bool:
+        return self.remembered and not any(
+            one.what in self.spaces or one.what.startswith("/") for one in self.made.unseen
+        )
+
+    def _compare(self, end: End) -> None:
+        """Hold an interface to the result that its ADD gave."""
+        result = self.results.get(id(end))
+        if result is None or end.link is None:
+            return
+        others = {
+            index
+            for index, interface in enumerate(result.interfaces)
+            if not interface.sandbox or interface.name != end.ifname
+        }
+        for ip in result.ips:
+            if ip.interface in others:
+                continue
+            if str(ip.address) not in end.link.addresses and not ip.address.is_link_local:
+                self.made.blame(
+                    end,
+                    Kind.LOST_ADDRESS,
+                    f"{end.name or end.container}, {end.ifname}",
+                    f"{ip.address} was given to it, and is not there any more",
+                    f"cnisdk check {end.network} {end.netns} says what else is missing",
+                )
+
+    def _not_seen(self, what: str, why: str) -> None:
+        self.made.unseen.append(Unseen(what=what, why=why))
+
+
+def _link(space: Space, found: "link.Link") -> Link:
+    return Link(
+        index=found.index,
+        name=found.name,
+        kind=found.kind,
+        mac=found.address,
+        mtu=found.mtu,
+        up=found.operational,
+        addresses=list(space.addresses.get(found.index, ())),
+        alias=found.alias,
+    )
