@@ -70,13 +70,17 @@ class Node:
         assert self._node.stdout is not None
         assert self._node.stdout.readline() == b"ready\n"
 
+    def enter(self, *argv: str) -> list[str]:
+        """Return a command that executes ``argv`` with the node's files."""
+        assert self._node is not None, "the node has not been booted"
+        return ["nsenter", f"--mount=/proc/{self._node.pid}/ns/mnt", "--", *argv]
+
     def call(self, command: str, container: Container, network: str) -> Outcome:
         """Have the first plugin of a network file called, as by a runtime."""
         return self.plugin(command, container, self.network(network))
 
     def plugin(self, command: str, container: Container, config: Mapping[str, Any]) -> Outcome:
         """Execute the plugin that ``config`` names, in the node's namespaces."""
-        assert self._node is not None, "the node has not been booted"
         variables = {
             "CNI_COMMAND": command,
             "CNI_CONTAINERID": container.id,
@@ -85,11 +89,8 @@ class Node:
             "CNI_PATH": "/opt/cni/bin",
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         }
-        enter = ["nsenter", f"--mount=/proc/{self._node.pid}/ns/mnt", "--"]
-        executable = f"/opt/cni/bin/{config['type']}"
-        done = self.host.run(
-            *enter, executable, env=variables, input=json.dumps(config), check=False
-        )
+        argv = self.enter(f"/opt/cni/bin/{config['type']}")
+        done = self.host.run(*argv, env=variables, input=json.dumps(config), check=False)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def network(self, name: str) -> dict[str, Any]:
