@@ -15,12 +15,12 @@ from cnisdk import (
     InvalidEnvironmentError,
     InvalidNetworkConfigError,
     IPAMConfig,
+    IPRange,
     PluginConfig,
     PluginError,
     Route,
     versions,
 )
-from cnisdk.types.capabilities import IPRange
 
 SEVERAL_PER_FAMILY_SINCE = "0.3.0"
 """The first version whose results hold more than one address of a family."""
