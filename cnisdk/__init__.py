@@ -3,6 +3,13 @@
 TYPE_CHECKING = False  # typing.TYPE_CHECKING without importing typing
 
 if TYPE_CHECKING:
+    from cnisdk import (
+        cancel as cancel,
+        ipam as ipam,
+        names as names,
+        net as net,
+        versions as versions,
+    )
     from cnisdk.call import (
         Attachment as Attachment,
         AttachmentKey as AttachmentKey,
@@ -22,13 +29,23 @@ if TYPE_CHECKING:
         PluginError as PluginError,
         PluginNotAvailableError as PluginNotAvailableError,
         TryAgainLaterError as TryAgainLaterError,
+        UnassignedError as UnassignedError,
         UnknownContainerError as UnknownContainerError,
         UnsupportedFieldError as UnsupportedFieldError,
     )
+    from cnisdk.ipam import collect as collect
     from cnisdk.plugin import Plugin as Plugin
     from cnisdk.runner import main as main, run as run
     from cnisdk.types._wire import Field as Field, Parsed as Parsed, WireModel as WireModel
+    from cnisdk.types.capabilities import (
+        Bandwidth as Bandwidth,
+        IPRange as IPRange,
+        PortMapping as PortMapping,
+        RuntimeConfig as RuntimeConfig,
+        RuntimeDNS as RuntimeDNS,
+    )
     from cnisdk.types.config import IPAMConfig as IPAMConfig, PluginConfig as PluginConfig
+    from cnisdk.types.convert import from_wire as from_wire
     from cnisdk.types.result import (
         DNS as DNS,
         Interface as Interface,
@@ -36,6 +53,7 @@ if TYPE_CHECKING:
         Result as Result,
         Route as Route,
     )
+    from cnisdk.undo import Undo as Undo
 
 # Exported names resolve on first use (PEP 562): a call pays for what it uses and no more.
 _EXPORTS = {
@@ -53,27 +71,41 @@ _EXPORTS = {
         "PluginError",
         "PluginNotAvailableError",
         "TryAgainLaterError",
+        "UnassignedError",
         "UnknownContainerError",
         "UnsupportedFieldError",
     ),
+    "cnisdk.ipam": ("collect",),
     "cnisdk.plugin": ("Plugin",),
     "cnisdk.runner": ("main", "run"),
     "cnisdk.types._wire": ("Field", "Parsed", "WireModel"),
+    "cnisdk.types.capabilities": (
+        "Bandwidth",
+        "IPRange",
+        "PortMapping",
+        "RuntimeConfig",
+        "RuntimeDNS",
+    ),
     "cnisdk.types.config": ("IPAMConfig", "PluginConfig"),
+    "cnisdk.types.convert": ("from_wire",),
     "cnisdk.types.result": ("DNS", "IPConfig", "Interface", "Result", "Route"),
+    "cnisdk.undo": ("Undo",),
 }
-_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+_HOME = {name: module for module, exported in _EXPORTS.items() for name in exported}
+_MODULES = ("cancel", "ipam", "names", "net", "versions")
 
-__all__ = sorted(_HOME)
+__all__ = sorted((*_HOME, *_MODULES))
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     try:
         module = _HOME[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    from importlib import import_module
-
     value = getattr(import_module(module), name)
     globals()[name] = value
     return value

@@ -65,6 +65,20 @@ class PluginConfig(WireModel):
     prev_result: Annotated[Result | None, _PREV_RESULT] = Field(default=None, alias="prevResult")
     """What the plugins before this one did; on DEL and CHECK, what all of them did on ADD."""
 
+    def require_prev_result(self) -> Result:
+        """Return ``prev_result``; raise InvalidNetworkConfigError if there is none.
+
+        For ``add`` of a plugin that has to follow another one, and for ``check``.  DEL has to do
+        without: "a runtime … may not have" one (SPEC section 2), so ask ``prev_result`` there.
+        """
+        if self.prev_result is None:
+            raise InvalidNetworkConfigError(
+                "required prevResult missing",
+                f"$.prevResult: {self.type or 'this plugin'} has to follow another on ADD, and "
+                "needs the result of ADD on CHECK",
+            )
+        return self.prev_result
+
 
 ConfigT = TypeVar("ConfigT", bound=PluginConfig)
 

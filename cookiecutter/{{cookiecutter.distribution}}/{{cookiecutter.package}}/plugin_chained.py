@@ -5,8 +5,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from zlib import crc32
 
-from cnisdk import Attachment, InvalidNetworkConfigError, Plugin, PluginError, Result
-from cnisdk.ipam import collect
+from cnisdk import Attachment, Plugin, PluginError, Result, collect
 from cnisdk.net import route
 from cnisdk.net.netns import NetNS
 from cnisdk.net.route import Route
@@ -26,7 +25,7 @@ class {{ cookiecutter.class_name }}(Plugin[Config]):
 
     def add(self, config: Config, attachment: Attachment) -> Result:
         """Add a black hole for each network, and pass on the result that came."""
-        result = _before(config)
+        result = config.require_prev_result()
         with RTNL(attachment.netns) as container:
             for network in config.deny:
                 hole = _hole(network, attachment)
@@ -42,22 +41,13 @@ class {{ cookiecutter.class_name }}(Plugin[Config]):
 
     def check(self, config: Config, attachment: Attachment) -> None:
         """Raise what is not as ADD left it."""
-        _before(config)
+        config.require_prev_result()
         with RTNL(attachment.netns) as container:
             found = {(entry.dst, entry.priority, entry.type) for entry in route.dump(container)}
         holes = [_hole(network, attachment) for network in config.deny]
         missing = [h.dst for h in holes if (h.dst, h.priority, h.type) not in found]
         if missing:
             raise PluginError("the container is not kept away", ", ".join(map(str, missing)))
-
-
-def _before(config: Config) -> Result:
-    if config.prev_result is None:
-        raise InvalidNetworkConfigError(
-            "{{ cookiecutter.name }} has to follow the plugin that makes the interface",
-            "$.prevResult is missing",
-        )
-    return config.prev_result
 
 
 def _hole(network: Network, attachment: Attachment) -> Route:

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from cnisdk import Attachment, Plugin, PluginError, Result, ValidAttachments
-from cnisdk.ipam import collect
+from cnisdk import Attachment, Plugin, PluginError, Result, ValidAttachments, collect
 from cnisdk.net.rtnl import RTNL
 
 from {{ cookiecutter.package }} import cable, layer3

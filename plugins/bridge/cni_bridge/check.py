@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from cni_bridge import gateway, veth, vlan
 from cni_bridge.config import Config
 from cni_bridge.errors import DamagedError
-from cnisdk import Attachment, Interface, InvalidNetworkConfigError, Result
-from cnisdk.net import addr, bridge as ports, link, route
+from cnisdk import Attachment, Interface, Result
+from cnisdk.net import addr, bridge as ports, link, route, veth as pairs
 from cnisdk.net.link import Link
 from cnisdk.net.rtnl import RTNL
 
 
 def check(config: Config, attachment: Attachment, *, search_path: str) -> None:
     """Raise `DamagedError` naming everything that is not as ``config.prev_result`` says."""
-    result = config.prev_result
-    if result is None:
-        raise InvalidNetworkConfigError("CHECK needs the result of ADD", "$.prevResult: missing")
+    result = config.require_prev_result()
     with RTNL() as host, RTNL(attachment.netns) as container:
         problems = list(_problems(host, container, config, attachment, result))
         if config.macspoofchk:
@@ -48,7 +46,7 @@ def _problems(
         yield f"container has no interface {attachment.ifname}"
         return
     yield from _container_end(end, recorded, config)
-    yield from _host_end(host, end, bridge, config, result)
+    yield from _host_end(host, end, attachment, bridge, config, result)
     if config.ipam is not None:
         yield from _addresses(container, end, index, result)
         yield from _routes(container, end, index, result)
@@ -101,9 +99,11 @@ def _container_end(found: Link, recorded: Interface, config: Config) -> Iterator
         yield f"container's {found.name} is down"
 
 
-def _host_end(host: RTNL, end: Link, bridge: Link, config: Config, result: Result) -> Iterator[str]:
+def _host_end(
+    host: RTNL, end: Link, attachment: Attachment, bridge: Link, config: Config, result: Result
+) -> Iterator[str]:
     """Find the other end of the container's veth: the recorded port of the bridge."""
-    port = veth.other_end(host, end)
+    port = pairs.other_end(host, end, attachment.netns)
     recorded = port and _recorded(result, port.name, "")
     if port is None or recorded is None:
         yield f"host has no veth of the result that leads to the container's {end.name}"
@@ -181,7 +181,7 @@ def _spoofcheck(host: RTNL, container: RTNL, attachment: Attachment) -> Iterator
     from cnisdk.net import spoofcheck
 
     end = link.find(container, attachment.ifname)
-    port = end and veth.other_end(host, end)
+    port = end and pairs.other_end(host, end, attachment.netns)
     if end is None or port is None:
         return  # named already
     if not spoofcheck.has(

@@ -13,8 +13,8 @@ from cnisdk import (
     Plugin,
     Result,
     ValidAttachments,
+    collect,
 )
-from cnisdk.ipam import collect
 from cnisdk.net import link
 from cnisdk.net.link import Link
 from cnisdk.net.rtnl import RTNL

@@ -100,19 +100,6 @@ def tune(host: RTNL, cable: Cable, bridge: Link, config: Config, attachment: Att
     vlan.tag(host, index, bridge, config)
 
 
-def other_end(host: RTNL, end: Link) -> Link | None:
-    """Return the host's end of a container's veth, None if it leads to somewhere else."""
-    if not end.peer_index:
-        return None
-    try:
-        found = link.by_index(host, end.peer_index)
-    except NetlinkError as err:
-        if err.errno != errno.ENODEV:
-            raise
-        return None
-    return found if (found.kind, found.peer_index) == (KIND, end.index) else None
-
-
 def remove(name: str) -> None:
     """Delete the veth whose host end is ``name``; the undo of `connect`."""
     with RTNL() as host:

@@ -414,3 +414,23 @@ def test_nothing_is_salvaged_without_a_name_or_a_required_key() -> None:
 
     assert salvage_config(Config, {"type": "t"}) is None
     assert salvage_config(Needy, {**NET, "master": 5}) is None
+
+
+# -- prevResult that has to be there -------------------------------------------------------------
+
+
+def test_a_required_prev_result_is_returned_typed() -> None:
+    config = parse(cniVersion="1.1.0", prevResult={"ips": [{"address": "10.0.0.2/8"}]})
+
+    assert config.require_prev_result() is config.prev_result
+
+
+@pytest.mark.parametrize("keys", [{}, {"prevResult": None}])
+def test_a_required_prev_result_that_is_missing_is_an_error_of_the_configuration(
+    keys: dict[str, Any],
+) -> None:
+    with pytest.raises(InvalidNetworkConfigError) as caught:
+        parse(type="mine", **keys).require_prev_result()
+
+    assert caught.value.msg == "required prevResult missing"
+    assert caught.value.details.startswith("$.prevResult: mine ")
