@@ -7,11 +7,12 @@ it is escaped, and the page's policy executes nothing but its own script, which 
 import hashlib
 import secrets
 from collections.abc import Iterator
-from html import escape
+from html import escape as quote
 
 from cnisdk.picture.model import Picture
 from cnisdk.picture.page import SCRIPT, STYLE
 from cnisdk.picture.scene import Card, Tone, scene, summary
+from cnisdk.picture.tree import clean
 
 
 def document(picture: Picture, *, live: bool = False) -> str:
@@ -84,7 +85,7 @@ def _wrong(host: Card) -> Iterator[str]:
     for card in blamed:
         for tone, text in card.lines:
             if tone is Tone.WRONG:
-                name = escape(" ".join(filter(None, (card.cable or card.title, card.ifname))))
+                name = escape(card.cable or card.title)
                 yield f'<li><a href="#{_anchor(card)}">{name}</a> {escape(text)}</li>'
     yield "</ul></section>"
 
@@ -127,3 +128,8 @@ def _tips(card: Card) -> str:
 def _anchor(card: Card) -> str:
     """Return the same for the same card of the next picture."""
     return escape("-".join(filter(None, (card.kind, card.cable, card.title, card.ifname))))
+
+
+def escape(text: str) -> str:
+    """Return text of whatever origin as it may stand in HTML, within quotes too."""
+    return quote("\n".join(map(clean, text.split("\n"))))

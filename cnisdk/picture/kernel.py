@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import IPv6Interface
 from typing import NamedTuple
 
@@ -80,26 +80,32 @@ def named() -> Iterator[str]:
         yield from (f"{directory}/{name}" for name in names)
 
 
-def of_processes(seen: Iterable[tuple[int, int]]) -> Iterator[tuple[str, str]]:
-    """Yield the namespaces that only processes hold, and the container's ID from their cgroup.
+class Inhabited(NamedTuple):
+    """A namespace that processes live in."""
 
-    Those in ``seen`` are left out.  The ID is ``""`` for a process of no container.
-    """
-    known = set(seen)
-    for pid in os.listdir("/proc"):
+    path: str
+    container: str
+    """The container's ID, as their cgroup has it; ``""`` for processes of none."""
+
+
+def inhabited() -> tuple[dict[tuple[int, int], Inhabited], bool]:
+    """Return the namespaces that processes live in by identity, and whether these are all."""
+    found: dict[tuple[int, int], Inhabited] = {}
+    complete = True
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         path = f"/proc/{pid}/ns/net"
         try:
-            if not pid.isdigit():
-                continue
             status = os.stat(path)
-            if (status.st_dev, status.st_ino) in known:
-                continue
-            known.add((status.st_dev, status.st_ino))
-            with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-                found = _ID.search(file.read())
+            identity = (status.st_dev, status.st_ino)
+            if identity not in found:
+                with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+                    id_ = _ID.search(file.read())
+                found[identity] = Inhabited(path, id_.group() if id_ else "")
+        except PermissionError:
+            complete = False
         except OSError:
-            continue  # ended meanwhile, or not ours to look at
-        yield path, found.group() if found else ""
+            continue  # ended meanwhile
+    return found, complete
 
 
 def _automatic(address: object) -> bool:

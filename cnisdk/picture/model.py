@@ -122,7 +122,7 @@ class Picture:
     host: str
     networks: list[Network] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
-    """The host's, but for the ports of bridges that are no network's."""
+    """The host's, but for its ends of containers' cables."""
     routes: list[str] = field(default_factory=list)
     """The host's, of the table main."""
     ends: list[End] = field(default_factory=list)
@@ -131,8 +131,9 @@ class Picture:
     unseen: list[Unseen] = field(default_factory=list)
 
     def wire(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
-        return asdict(self)
+        """Return it as a JSON object; of names that are no Unicode, what is."""
+        wire: dict[str, Any] = _unicode(asdict(self))
+        return wire
 
     def blame(self, end: End | None, kind: str, subject: str, text: str, mend: str) -> None:
         """Note what is wrong, and with which end."""
@@ -140,3 +141,12 @@ class Picture:
         self.wrong.append(wrong)
         if end is not None:
             end.wrong.append(wrong)
+
+
+def _unicode(value: Any) -> Any:
+    """Return a value whose texts can be encoded: the kernel's names are bytes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _unicode(item) for key, item in value.items()}
+    return [_unicode(item) for item in value] if isinstance(value, list) else value

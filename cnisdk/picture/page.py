@@ -77,6 +77,7 @@ h3 { font-size: 1rem; line-height: 1.35; } h3 small { font-weight: normal; color
 .card:target > .box, .card.fresh > .box { animation: glow 2.5s; }
 @keyframes glow { from { background: var(--glow); } }
 @media (prefers-reduced-motion: reduce) { .box { animation: none !important; } }
+main.far { max-width: none; }
 .far .box li:not(.wrong):not(.address), .far .detail, .far .cable { display: none; }
 [hidden] { display: none !important; }
 @media (max-width: 40rem) { main { padding: .8rem; } .bar { padding: .5rem .8rem; }

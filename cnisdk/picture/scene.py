@@ -3,6 +3,7 @@
 The drawings (`tree`, `svg`, `html`) differ in what they draw with, and in nothing that they say.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -65,6 +66,8 @@ def scene(picture: Picture) -> Card:
         if group is None:
             group = loose.setdefault(end.network, _of_network(end.network, picture.networks))
         group.below.append(_of_end(end))
+    for group in (*groups.values(), *loose.values()):
+        group.below.sort(key=_by_name)
     attached = {end.network for end in picture.ends}
     for network in picture.networks:
         if network.name not in attached and groups.keys().isdisjoint(network.links):
@@ -73,6 +76,12 @@ def scene(picture: Picture) -> Card:
     host.below += _blamed(picture)
     _uplinks(host, picture, groups)
     return host
+
+
+def _by_name(card: Card) -> list[tuple[int, str]]:
+    """Order ``c2`` before ``c10``."""
+    found = re.findall("([0-9]+)|([^0-9]+)", f"{card.title}-{card.ifname}")
+    return [(len(number), number + text) for number, text in found]
 
 
 def summary(picture: Picture) -> str:

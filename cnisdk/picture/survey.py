@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cnisdk.errors import CNIError
 from cnisdk.net import mark
+from cnisdk.net.netns import NotANamespaceError
 from cnisdk.picture import firewall, kept, kernel, names
 from cnisdk.picture.kernel import Space
 from cnisdk.picture.model import End, Kind, Link, Network, Picture, Published, Unseen
@@ -43,6 +44,8 @@ class _Survey:
         """By the end's identity."""
         self.remembered = True
         """Whether all attachments are known, so that what is none's is nobody's."""
+        self.blind = False
+        """Whether there are namespaces that we may not look into."""
         self.ports: set[int] = set()
         """Indices of the host's links that are accounted for."""
 
@@ -150,7 +153,8 @@ class _Survey:
             except FileNotFoundError:
                 return None  # which the doctor says
             except OSError as err:
-                if os.path.lexists(path):
+                if os.path.lexists(path) and not isinstance(err, NotANamespaceError):
+                    self.blind = True
                     self._not_seen(path, err.strerror or str(err))
                 return None
         return self.spaces[path]
@@ -180,24 +184,33 @@ class _Survey:
         }
         if not cables:
             return
+        living, complete = kernel.inhabited()
+        if not complete:
+            self.blind = True
+            self._not_seen("namespaces of processes", "Permission denied")
         seen = {space.identity for space in self.spaces.values()} | {self.host.identity}
-        others = [(path, "") for path in kernel.named() if path not in self.spaces]
-        others += kernel.of_processes(seen)
-        for path, container in others:
+        paths = [path for path in kernel.named() if path not in self.spaces]
+        paths += [one.path for identity, one in living.items() if identity not in seen]
+        for path in paths:
             space = self._space(path)
             for found in space.interfaces() if space and space.identity not in seen else ():
                 cable = cables.get(found.peer_index)
-                if cable and cable.peer_index == found.index:
+                if space and cable and cable.peer_index == found.index:
                     del cables[cable.index]
-                    self._nobodys(cable, space, found, container)
+                    self._nobodys(cable, space, found, living.get(space.identity))
             if space:
                 seen.add(space.identity)
         for cable in cables.values():
-            self._nobodys(cable, None, None, "")
+            self._nobodys(cable, None, None, None)
 
     def _nobodys(
-        self, cable: "link.Link", space: Space | None, found: "link.Link | None", container: str
+        self,
+        cable: "link.Link",
+        space: Space | None,
+        found: "link.Link | None",
+        living: "kernel.Inhabited | None",
     ) -> None:
+        container = living.container if living else ""
         master = self.links.get(cable.master)
         end = End(
             network="",
@@ -216,18 +229,23 @@ class _Survey:
         self.ports.add(cable.index)
         self.made.ends.append(end)
         marked = bool(_MARK.match(cable.alias))
-        ours = marked or end.parent in self._ours()
-        if self.remembered and ours and (marked or not container):
-            leads = f"to {end.ifname} in {end.netns}" if end.netns else "nowhere to be seen"
-            leads = f"to {end.ifname} on the host itself" if end.container == "host" else leads
-            said = f"; it was made for {cable.alias.partition(', ')[2]}" if marked else ""
-            self.made.blame(
-                end,
-                Kind.LEAKED_LINK,
-                cable.name,
-                f"leads {leads}, and no runtime remembers an attachment{said}",
-                f"ip link delete {cable.name}",
-            )
+        ours = marked or (end.parent in self._ours() and living is None)
+        if ours and self.remembered and not self.blind:
+            self._leaks(end, cable, lives=living is not None)
+
+    def _leaks(self, end: End, cable: "link.Link", *, lives: bool) -> None:
+        leads = f"to {end.ifname} in {end.netns}" if end.netns else "nowhere to be seen"
+        leads = f"to {end.ifname} on the host itself" if end.container == "host" else leads
+        made_for = cable.alias.partition(", ")[2] if _MARK.match(cable.alias) else ""
+        said = f"; it was made for {made_for}" if made_for else ""
+        mend = f"ip link delete {cable.name}"
+        self.made.blame(
+            end,
+            Kind.LEAKED_LINK,
+            cable.name,
+            f"leads {leads}, and no runtime remembers an attachment{said}",
+            f"once the processes in there have ended, {mend}" if lives else mend,
+        )
 
     def _ours(self) -> set[str]:
         """Return the bridges of CNI networks."""
@@ -235,12 +253,13 @@ class _Survey:
         return names_ | {end.parent for end in self.made.ends if end.network}
 
     def _links(self) -> None:
-        ports = {found.index for found in self.host.links if found.master}
+        """Keep the host's links but for the hosts' ends of containers' cables."""
         parents = {end.parent for end in self.made.ends}
         for found in self.host.links:
-            if found.name == "lo" or (found.kind == "veth" and found.index not in ports):
-                continue
-            if found.kind != "veth" or found.name in parents:
+            ends_here = found.kind != "veth" or (
+                found.index in self.host.addresses and found.index not in self.ports
+            )
+            if found.name in parents or (ends_here and found.name != "lo"):
                 self.made.links.append(self._host_link(found))
 
     def _host_link(self, found: "link.Link") -> Link:
@@ -283,7 +302,7 @@ class _Survey:
             if end is not None:
                 mine = end.published if isinstance(rule, Published) else end.masqueraded
                 mine.append(rule)  # type: ignore[arg-type]  # the one list is of the one kind
-            if not having and self._all_seen():
+            if not having and self.remembered and not self.blind:
                 self._leaked(end, rule.network, rule.owner, firewall.say(rule))
 
     def _leaked(self, end: End | None, network: str, owner: str, said: str) -> None:
@@ -303,11 +322,6 @@ class _Survey:
             return end.link.addresses
         result = self.results.get(id(end))
         return [str(ip.address) for ip in result.ips] if result else []
-
-    def _all_seen(self) -> bool:
-        return self.remembered and not any(
-            one.what in self.spaces or one.what.startswith("/") for one in self.made.unseen
-        )
 
     def _compare(self, end: End) -> None:
         """Hold an interface to the result that its ADD gave."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 
 from cnisdk.picture.scene import Card, Tone
+from cnisdk.picture.tree import clean
 
 COLUMNS = 4
 
@@ -171,4 +172,4 @@ def _cut(text: str, letters: int) -> str:
 
 def _printable(text: str) -> str:
     """Return what XML can hold of a text."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    return "\n".join(map(clean, text.split("\n")))

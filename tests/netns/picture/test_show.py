@@ -1,6 +1,7 @@
 """``cnisdk show`` on real networks: what is there, and what does not belong."""
 
 import json
+import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from ipaddress import IPv4Interface
@@ -175,6 +176,15 @@ PLANTS = {
         "leads to eth7 in /run/netns/",
         "ip link delete vethleak",
     ),
+    "veth to nowhere else": Plant(
+        lambda town, _: town.host.run(
+            *["ip", "link", "add", "vethleak", "master", "cni0"],
+            *["type", "veth", "peer", "name", "vethnear"],
+        ),
+        "leaked-link",
+        "leads to vethnear on the host itself",
+        "ip link delete vethleak",
+    ),
     "veth whose attachment is forgotten": Plant(
         _forget, "leaked-link", "; it was made for net: web, if: eth0, id: ", "ip link delete veth"
     ),
@@ -255,6 +265,39 @@ def test_the_bridges_of_others_are_shown_and_not_blamed(town: Town) -> None:
 
     assert town.wrong() == []
     assert "vethother  ⇄  " in town.show().stdout
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_cable_to_what_still_runs_is_blamed_for_its_mark_alone(
+    town: Town, *, marked: bool
+) -> None:
+    """Not every runtime remembers where we look; what is marked is ours, and DEL will not come."""
+    container = town.attach("web")
+    next((town.cache / "results").iterdir()).unlink()
+    (port,) = (name for name, link in town.host.links().items() if link.get("master") == "cni0")
+    if not marked:
+        town.host.run("ip", "link", "set", port, "alias", "")
+    with container.inside():
+        process = subprocess.Popen(["sleep", "infinity"])  # as long as the test
+    try:
+        picture = town.picture()
+    finally:
+        process.kill()
+        process.wait()
+
+    mends = [one["mend"] for one in picture["wrong"] if one["kind"] == "leaked-link"]
+    once = f"once the processes in there have ended, ip link delete {port}"
+    assert mends == ([once] if marked else [])
+
+
+def test_nobody_is_blamed_where_namespaces_are_not_to_be_seen(town: Town) -> None:
+    town.attach("web")
+    town.plant_veth("vethleak", town.host.container())
+
+    picture = json.loads(town.powerless("show", "--json"))
+
+    assert picture["wrong"] == []
+    assert any(one["what"].startswith("/run/netns/") for one in picture["unseen"])
 
 
 def test_nobody_is_blamed_by_who_may_not_look(town: Town) -> None:
