@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.host import REFERENCE, Host
+from tests.runtimes import elsewhere, tally
 from tests.vm import reports
 from tests.vm.kernel import can_filter_vlans
 
@@ -24,11 +25,15 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Report what was run in a guest as if it had been run here."""
-    if not reports.elsewhere(item):
+    """Report what was run in a guest, or by real root, as if it had been run here."""
+    if reports.elsewhere(item):
+        reports_of = reports.of
+    elif elsewhere.elsewhere(item):
+        reports_of = elsewhere.of
+    else:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in reports.of(item):
+    for report in reports_of(item):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     # What was set up for the test before this one, pytest kept in case that this one needs it.
@@ -42,6 +47,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no User-mode Linux, and bridges of this kernel cannot filter VLANs")
     if item.get_closest_marker("reference") and not os.access(f"{REFERENCE}/bridge", os.X_OK):
         pytest.skip(f"no Go reference plugins in {REFERENCE} (set CNI_REFERENCE)")
+    if reason := elsewhere.impossible(item):
+        pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count the containers that runtimes have started."""
+    for line in tally.lines(terminalreporter):
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)

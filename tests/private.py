@@ -3,7 +3,8 @@
 A pytest plugin (``-p tests.private`` in pyproject.toml) that is imported before pytest captures
 anything or xdist starts a worker: it re-executes the session in a fresh user, network, mount,
 pid, ipc and uts namespace, where the caller is root and the machine's network is out of reach.
-Every process the tests leave dies with the pid namespace.
+Every process the tests leave dies with the pid namespace.  Of real root something stays outside,
+for what needs to be that; see `tests.runtimes.outside`.
 """
 
 import os
@@ -14,6 +15,7 @@ import sys
 import tempfile
 
 from cnisdk.conformance.private import prepare, witness
+from tests.runtimes import outside
 
 INSIDE = "CNISDK_PRIVATE"
 
@@ -38,6 +40,8 @@ def _enter() -> None:
     temporary = os.path.join(tempfile.gettempdir(), f"cnisdk-tests-{os.getuid()}")
     os.makedirs(temporary, mode=0o700, exist_ok=True)
     environ = {"PYTEST_DEBUG_TEMPROOT": temporary, **os.environ, **witness(), INSIDE: "1"}
+    if outside.is_real_root():
+        environ |= outside.stay(temporary)
     os.execve(unshare, [unshare, *flags, "--", *command], environ)
 
 

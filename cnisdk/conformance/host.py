@@ -115,7 +115,7 @@ class Namespace:
                 if not str(route["dst"]).startswith(("fe80:", "ff00::/8"))
             ],
             "nft": [
-                _without(next(iter(entry.values())), "handle")
+                _uncounted(_without(next(iter(entry.values())), "handle"))
                 for entry in self._nftables()
                 if "metainfo" not in entry
             ],
@@ -174,6 +174,13 @@ class Host(Namespace):
 
 def _without(value: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {key: item for key, item in value.items() if key not in keys}
+
+
+def _uncounted(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return a rule that counts packets as if none had come; anything else as it is."""
+    if "expr" not in rule:
+        return rule
+    return {**rule, "expr": [{"counter": 0} if "counter" in e else e for e in rule["expr"]]}
 
 
 def _link(link: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,18 @@ def test_what_is_left_behind_shows_in_a_snapshot(host: Host) -> None:
     assert {key for key in before if before[key] != after[key]} == {"nft", "files"}
 
 
+def test_what_a_rule_has_counted_does_not_show_in_a_snapshot(host: Host) -> None:
+    host.run("nft", "add table ip t; add chain ip t out { type filter hook output priority 0; }")
+    host.run("nft", "add rule ip t out counter accept")
+    before = host.snapshot()
+    counted = host.run("nft", "list", "ruleset").stdout
+
+    host.run("ping", "-c1", "-W5", "127.0.0.1")
+
+    assert host.run("nft", "list", "ruleset").stdout != counted
+    assert host.snapshot() == before
+
+
 def test_the_calling_thread_comes_back(host: Host) -> None:
     with host.inside():
         inside = host.run("readlink", "/proc/self/ns/net").stdout

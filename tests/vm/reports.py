@@ -2,14 +2,14 @@
 
 In the guest it is a pytest plugin (``-p tests.vm.reports``) that writes each report to a file as
 it comes.  At the caller, `of` boots a guest for the first test that asks, with all of the
-session's tests; whoever else asks, other workers of pytest-xdist too, waits and reads.
+session's tests; whoever else asks, other workers of pytest-xdist too, waits and reads (`carried`).
 """
 
 import fcntl
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.vm import uml
 
 MARKER = "vm"
 
-_GUEST = "CNISDK_VM_REPORTS"
+WRITTEN = "CNISDK_VM_REPORTS"
 """Variable that names the file, in the guest."""
 
 _PRIVATE = Path("/run/vm")
@@ -37,24 +37,37 @@ exec unshare --net --mount --ipc --uts --pid --fork --mount-proc -- "$@"
 
 def elsewhere(item: pytest.Item) -> bool:
     """Say whether a test runs in a guest that this session is to boot."""
-    return _is_marked(item) and _GUEST not in os.environ and uml.installed()
+    return _is_marked(item) and WRITTEN not in os.environ and uml.installed()
 
 
 def of(item: pytest.Item) -> list[pytest.TestReport]:
     """Return the reports of a test that ran in the guest; a failure if it did not."""
-    _PRIVATE.mkdir(exist_ok=True)
-    written = _PRIVATE / "shared" / "reports"
-    with (_PRIVATE / "lock").open("w") as lock:
+
+    def boot() -> str:
+        nodeids = [other.nodeid for other in item.session.items if _is_marked(other)]
+        done = _boot(nodeids)
+        return f"exit status {done.status}\n{done.output}"
+
+    return carried(item, _PRIVATE, _PRIVATE / "shared" / "reports", boot)
+
+
+def carried(
+    item: pytest.Item, directory: Path, written: Path, boot: Callable[[], str]
+) -> list[pytest.TestReport]:
+    """Return the reports of a test that ``boot`` has run; a failure if it did not.
+
+    Whoever is first in ``directory`` boots, and keeps there what ``boot`` says of how it ended.
+    """
+    directory.mkdir(exist_ok=True)
+    with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        ended = _PRIVATE / "ended"
+        ended = directory / "ended"
         if not ended.exists():
-            nodeids = [other.nodeid for other in item.session.items if _is_marked(other)]
-            done = _boot(nodeids)
-            ended.write_text(f"exit status {done.status}\n{done.output}")
+            ended.write_text(boot())
     found = read(item.config, written, item.nodeid)
     if found and found[-1].when == "teardown":
         return found
-    said = f"it did not run to its end in the guest, which said:\n{ended.read_text()}"
+    said = f"it did not run to its end there; what was said:\n{ended.read_text()}"
     report = pytest.TestReport(item.nodeid, item.location, {}, "failed", said, "call")
     return [*found, report]
 
@@ -63,6 +76,9 @@ def read(config: pytest.Config, written: Path, nodeid: str) -> list[pytest.TestR
     """Return the reports of one test, in their order."""
     lines = written.read_text().splitlines() if written.exists() else []
     wires = [wire for wire in map(json.loads, lines) if wire["nodeid"] == nodeid]
+    for wire in wires:
+        if isinstance(wire["longrepr"], list):  # where a test was skipped, and why
+            wire["longrepr"] = tuple(wire["longrepr"])
     hook = config.hook.pytest_report_from_serializable
     return [hook(config=config, data=wire) for wire in wires]
 
@@ -73,7 +89,7 @@ def _boot(nodeids: Sequence[str]) -> uml.Done:
     env = {
         "PATH": os.environ["PATH"],
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # imports take ten times as long there
-        _GUEST: f"{uml.SHARED}/reports",
+        WRITTEN: f"{uml.SHARED}/reports",
         **{key: os.environ[key] for key in ("CI", "CNI_REFERENCE") if key in os.environ},
     }
     argv = ["sh", "-c", _ENTER, "sh", *pytest_, *nodeids]
@@ -100,4 +116,4 @@ class _Writer:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Write reports; called in the guest only, where this module is a plugin."""
-    config.pluginmanager.register(_Writer(config, os.environ[_GUEST]))
+    config.pluginmanager.register(_Writer(config, os.environ[WRITTEN]))

@@ -68,6 +68,15 @@ def test_what_was_said_is_carried_over(pytestconfig: pytest.Config, written: Pat
     assert "assert 1 == 2" in str(bad.longrepr)
 
 
+def test_why_a_test_was_skipped_is_carried_over_as_pytest_has_it(
+    pytestconfig: pytest.Config, written: Path
+) -> None:
+    _, skipped, _ = read(pytestconfig, written, "test_it.py::test_skipped")
+
+    assert isinstance(skipped.longrepr, tuple)  # pytest's summary insists
+    assert skipped.longrepr[2] == "Skipped: no reason"
+
+
 @pytest.mark.vm
 def test_this_runs_on_a_kernel_that_filters_vlans() -> None:
     assert can_filter_vlans()
