@@ -9,6 +9,7 @@ COMMANDS = {
     "add": ("cnisdk.cli.attach:add", "Attach a container to a network and print the result."),
     "agent": ("cnisdk.cli.agent:agent", "Serve installed plugins from one resident process."),
     "build": ("cnisdk.cli.build:build", "Make executables of plugin projects."),
+    "calls": ("cnisdk.cli.calls:calls", "Look at the calls that were recorded."),
     "check": ("cnisdk.cli.attach:check", "Check that an attachment is as ADD made it."),
     "conformance": (
         "cnisdk.cli.conformance:conformance",
@@ -20,6 +21,8 @@ COMMANDS = {
     "install": ("cnisdk.cli.install:install", "Put plugins and networks on a node."),
     "list": ("cnisdk.cli.show:list_", "Show networks and what is attached to them."),
     "new": ("cnisdk.cli.new:new", "Begin a plugin: make its project."),
+    "record": ("cnisdk.cli.record:record", "Keep the calls that a runtime makes of a plugin."),
+    "replay": ("cnisdk.cli.replay:replay", "Run a recorded call again, on a private host."),
     "schema": ("cnisdk.cli.schema:schema", "Show what a configuration may say, for editors."),
     "show": ("cnisdk.cli.picture:show", "Draw the networks of this node as they are now."),
     "status": ("cnisdk.cli.network:status", "Ask whether a network can take a container."),
