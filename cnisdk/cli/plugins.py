@@ -89,7 +89,10 @@ def is_ours(path: str) -> bool:
         found = trailer.read(path)
     except OSError:
         return False
-    return found is not None and found.value("mode") == "exec" and bool(found.value("exec"))
+    if found is None:
+        return False
+    # a script has its own launcher, which needs no program
+    return bool(found.value("exec" if found.value("mode") else "payload-id"))
 
 
 def schema_of(path: str) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def test_a_launcher_that_only_an_agent_serves_is_not_ours_to_ask(tmp_path: Path)
 
     for name, settings in {
         "alone": [("mode", "exec"), ("exec", "/bin/sh")],
-        "agent": [("mode", "none")],
+        "agent": [("mode", "none"), ("payload-id", "0" * 32)],
     }.items():
         (tmp_path / name).write_bytes(trailer.append(b"#!/bin/sh\n", settings))
         (tmp_path / name).chmod(0o755)
