@@ -5,13 +5,16 @@ Both backends are read, whichever has any.  Without a table of a plugin nothing 
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from cnisdk.net import _uapi as k, iptables, nfnetlink, nft
 from cnisdk.net.execute import tool
 from cnisdk.picture.model import Masqueraded, Published
 from cnisdk.types import _json
+
+if sys.platform == "linux":
+    from cnisdk.net import _uapi as k, iptables, nfnetlink, nft
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

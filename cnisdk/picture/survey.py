@@ -3,15 +3,18 @@
 import os
 import re
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 from cnisdk.errors import CNIError
-from cnisdk.net import mark
-from cnisdk.net.netns import NotANamespaceError
 from cnisdk.picture import firewall, kept, kernel, names
 from cnisdk.picture.kernel import Space
 from cnisdk.picture.model import End, Kind, Link, Network, Picture, Published, Unseen
 from cnisdk.types.convert import from_wire
+
+if sys.platform == "linux":
+    from cnisdk.net import mark
+    from cnisdk.net.netns import NotANamespaceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

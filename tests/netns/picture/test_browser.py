@@ -32,7 +32,12 @@ def dom(url: str, home: Path) -> str:
     options += ["--virtual-time-budget=9000", "--dump-dom"]
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
     done = subprocess.run(
-        [browser(), *options, url], env=env, capture_output=True, text=True, check=False
+        [browser(), *options, url],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

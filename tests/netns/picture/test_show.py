@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from cnisdk.net import nft
-from tests.host import Container, Host
+from tests.host import REFERENCE, Container, Host
 from tests.netns.picture.town import Town
 
 POD = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME={}"
@@ -126,6 +126,27 @@ def test_a_macvlan_hangs_on_its_parent(town: Town, host: Host) -> None:
     (end,) = town.picture()["ends"]
 
     assert (end["parent"], end["link"]["kind"], end["wrong"]) == ("up0", "macvlan", [])
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("plugin", ["bridge", "ptp"])
+def test_networks_of_the_go_plugins_are_shown_as_they_are(town: Town, plugin: str) -> None:
+    ipam = {"type": "host-local", "subnet": "10.91.0.0/24", "dataDir": f"{town.cache}/networks"}
+    first = {"type": plugin, "ipMasq": True, "ipam": ipam}
+    if plugin == "bridge":
+        first |= {"bridge": "go0", "isGateway": True}
+    wire = {"cniVersion": "1.0.0", "name": "go", "plugins": [first]}
+    (town.conf / "20-go.conflist").write_text(json.dumps(wire))
+    container = town.attach("go", path=REFERENCE)
+
+    picture = town.picture()
+
+    (end,) = picture["ends"]
+    assert (end["parent"], picture["wrong"]) == ("go0" if plugin == "bridge" else "", [])
+    assert end["port"] in town.host.links()
+    assert end["link"]["addresses"] == ["10.91.0.2/24"]
+    assert [one["address"] for one in end["masqueraded"]] == ["10.91.0.2"]
+    assert f"{end['port']}  ⇄  {container.id} eth0" in town.show().stdout
 
 
 # -- what does not belong ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from typing import Any
 
@@ -12,6 +13,9 @@ from cnisdk.runtime.attachment import AttachmentParameters
 from cnisdk.runtime.cache import Cache
 from cnisdk.runtime.directory import load
 from tests.host import CNI_PATH, ROOT, Container, Host
+
+CNISDK = [sys.executable, "-c", "from cnisdk.cli import main; main()"]
+ENV = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 
 
 class Town:
@@ -39,9 +43,11 @@ class Town:
                 cnisdk, line, env=variables, prog_name="cnisdk", catch_exceptions=False
             )
 
-    def attach(self, network: str, *options: str, container: Container | None = None) -> Container:
-        container = container or self.host.container()
-        done = self.run("add", network, container.path, "--container-id", container.id, *options)
+    def attach(self, network: str, *options: str, path: str = CNI_PATH) -> Container:
+        """Attach a new container, with the plugins in ``path``."""
+        container = self.host.container()
+        line = ["add", network, container.path, "--container-id", container.id, *options]
+        done = self.run(*line, CNI_PATH=path)
         assert done.exit_code == 0, done.output
         return container
 
@@ -78,6 +84,22 @@ class Town:
         """Run a command as root without root's capabilities; return what it prints."""
         line = [*argv, "--cache-dir", str(self.cache), "--config-dir", str(self.conf)]
         drop = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
-        code = "from cnisdk.cli import main; main()"
-        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        return self.host.run(*drop, sys.executable, "-c", code, *line, env=env).stdout
+        return self.host.run(*drop, *CNISDK, *line, env=ENV).stdout
+
+    def start(self, *argv: str) -> "subprocess.Popen[str]":
+        """Start a command on the host; the caller ends it."""
+        line = [*argv, "--cache-dir", str(self.cache), "--config-dir", str(self.conf)]
+        with self.host.inside():
+            return subprocess.Popen(
+                [*CNISDK, *line],
+                env=ENV,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+    def plant_veth_on_a_bridge(self, name: str) -> None:
+        """Leave a network's bridge with a cable that nobody remembers, and nothing else."""
+        self.host.run("ip", "link", "add", "cni0", "type", "bridge")
+        self.plant_veth(name, self.host.container())
