@@ -31,10 +31,12 @@ class Node:
     """A node whose files are in a directory; its network is that of ``host``."""
 
     def __init__(self, host: Host, directory: Path, plugins: Path) -> None:
+        """``plugins`` is what the image has there; ``networks`` may be set, ``tools`` too."""
         self.host = host
         self.root = directory / "node"
         self.directory = directory
         self.plugins = plugins
+        self.networks: Path | None = None
         for name in DIRECTORIES:
             (self.root / name).mkdir(parents=True)
         self.tools = directory / "tools"
@@ -134,6 +136,8 @@ class Node:
         assert security["readOnlyRootFilesystem"]
         assert security["capabilities"]["drop"] == ["ALL"]
         mounts = [(str(self.plugins), "/plugins", True)]
+        if self.networks is not None:
+            mounts.append((str(self.networks), "/networks", True))
         mounts += [
             (str(volumes[one["name"]]), one["mountPath"], one.get("readOnly", False))
             for one in container["volumeMounts"]

@@ -1,16 +1,9 @@
 """The image: its files are there, its commands work, and its executables attach a container."""
 
-import os
-import shutil
 import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
-import pytest
-
 from tests.deploy import dockerfile, manifests
-from tests.deploy.dockerfile import Stage
 from tests.deploy.manifests import KUBERNETES
 from tests.deploy.node import booted
 from tests.host import ROOT, Host
@@ -57,61 +50,6 @@ def test_both_stages_have_one_python() -> None:
     first, second = (stage.base.split("-")[0] for stage in (MADE, IMAGE))
 
     assert first == second == "python:3.12"
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root directory of the image, as far as its commands make it.
-
-    There is no package index here: what it is asked for is this session's.
-    """
-    root = tmp_path_factory.mktemp("image")
-    made, installed = run(MADE, root, root / "made"), run(IMAGE, root, root / "installed")
-    assert (made, installed) == (2, 1)
-    return root
-
-
-def run(stage: Stage, root: Path, venv: Path) -> int:
-    """Execute the commands of a stage in a virtual environment; return how many."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    (packages,) = venv.glob("lib/python*/site-packages")
-    (packages / "session.pth").write_text(sysconfig.get_path("purelib"))
-    pip = venv / "bin" / "pip"
-    pip.write_text(f'#!/bin/sh\nexec "{venv}/bin/python" -m pip "$@"\n')
-    pip.chmod(0o755)
-    source, done = root / f"{venv.name}-src", 0
-    source.mkdir()
-    environ = {
-        **os.environ,
-        "PATH": f"{venv}/bin:{os.environ['PATH']}",
-        "PIP_NO_DEPS": "1",
-        "PIP_IGNORE_INSTALLED": "1",
-        "PIP_NO_BUILD_ISOLATION": "0",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
-    for instruction in stage.instructions:
-        if instruction.word == "COPY" and "from" not in instruction.options:
-            sources, target = dockerfile.copied(instruction)
-            for name in sources:
-                copy(ROOT / name, source / (name if target == "./" else target))
-        elif instruction.word == "RUN" and not dockerfile.only_fetches(instruction):
-            command = instruction.rest
-            for path in ("/wheels", "/plugins"):
-                command = command.replace(f" {path}", f" {root}{path}")
-            ran = subprocess.run(
-                ["/bin/sh", "-c", command], cwd=source, env=environ, capture_output=True, text=True,
-                check=False,
-            )  # fmt: skip
-            assert ran.returncode == 0, ran.stdout + ran.stderr
-            done += 1
-    return done
-
-
-def copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copy(source, target)
 
 
 def test_its_commands_make_what_the_manifest_installs(
