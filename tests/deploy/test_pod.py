@@ -75,6 +75,20 @@ def test_another_plugin_of_that_name_stays_unless_force_is_said(node: Node) -> N
     assert other.read_bytes() == (node.plugins / "bridge").read_bytes()
 
 
+def test_a_directory_that_root_cannot_write_to_is_named(node: Node) -> None:
+    """As where unpacking a release has given it to somebody else: no capability helps here."""
+    directory = node.path("/opt/cni/bin")
+    directory.chmod(0o555)
+    (install,) = POD["initContainers"]
+
+    done = node.run(node.setup(POD, install, OBJECTS), node.environ(install["env"]))
+
+    assert done.returncode == 1
+    assert "/opt/cni/bin" in done.stderr
+    assert "Permission denied; nothing was changed" in done.stderr
+    assert list(directory.iterdir()) == []
+
+
 def test_the_agent_attaches_with_what_the_manifest_gives_it(installed: Node, agent: Agent) -> None:
     container = installed.host.container()
     before = installed.host.snapshot()
