@@ -5,7 +5,8 @@
     main.pyc    what runs first: `cnisdk.build.start`
     plugins     which plugins there are
     modules     all Python modules, compiled: `cnisdk.build.bundle`
-    site/       extension modules and data, where their packages look for them
+    site/       extension modules and data, where their packages look for them; the docstrings of
+                fields, for ``schema``
     bin/ lib/   standalone only: the interpreter, its libraries and extension modules
 """
 
@@ -22,12 +23,14 @@ from cnisdk.build.errors import BuildError
 from cnisdk.build.interpreter import Copy, Interpreter, Source, extension_name, module_name
 from cnisdk.build.project import Project, installed_files
 from cnisdk.build.requirements import closure
+from cnisdk.types import descriptions
 
 HERE = Path(__file__).parent
 
 # Of our own package: what makes executables, and what serves people, has no place in them.
 _LEFT_OUT = tuple(
-    f"cnisdk/{name}/" for name in ("build", "cli", "conformance", "node", "template", "agent/bin")
+    f"cnisdk/{name}/"
+    for name in ("build", "cli", "conformance", "node", "picture", "template", "agent/bin")
 )
 
 
@@ -56,6 +59,7 @@ def assemble(
     (tree / "plugins").write_text("".join(lines), encoding="utf-8")
     copy = Copy(interpreter, tree) if standalone else None
     modules, others = _site(files, tree)
+    _describe(files, tree)
     loose = [("main.py", str(HERE / "start.py"), str(tree / "main.pyc"))]
     written = tree / "written.py"
     if copy is not None:
@@ -130,6 +134,23 @@ def _site(
             if (package := ".".join(parts[:i])) not in names:
                 others[package] = (0, 0, True)  # a namespace package, PEP 420
     return modules, others
+
+
+def _describe(files: Mapping[str, Path], tree: Path) -> None:
+    """Keep what compiled modules lose and ``schema`` tells: docstrings below fields."""
+    kept: dict[str, descriptions.Written] = {}
+    for path, source in files.items():
+        if source.suffix == ".py" and b"cnisdk" in (content := source.read_bytes()):
+            name, _ = module_name(Path(path))
+            try:
+                written = descriptions.written_in(content)
+            except (SyntaxError, ValueError):
+                continue  # nobody imports it
+            if written:
+                kept[name] = written
+    (tree / "site" / "cnisdk" / "types").mkdir(parents=True, exist_ok=True)
+    text = json.dumps(kept, sort_keys=True)
+    (tree / "site" / "cnisdk" / "types" / descriptions.KEPT).write_text(text, encoding="utf-8")
 
 
 def _compile(

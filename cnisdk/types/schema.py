@@ -9,16 +9,13 @@ of an object has no ``additionalProperties``, and `closed` forbids them; where s
 to be, as in an ``ipam`` that belongs to another plugin, it is true.
 """
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from cnisdk import versions
 from cnisdk.types._keys import declarations
 from cnisdk.types.config import IPAMConfig, PluginConfig
+from cnisdk.types.descriptions import descriptions, plain
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -42,7 +39,7 @@ def plugin_schema(config_type: type[PluginConfig], *, name: str = "", about: str
     Both of an element of ``plugins`` and of a file of one plugin: ``name`` and ``cniVersion``,
     which the first takes from its network, are optional.  Keys that are not declared are allowed
     unless ``config_type`` forbids them, as in a call.  Keys have their exact case; they are
-    described by the docstrings below their fields, where there is a source to read them from.
+    described by the docstrings below their fields.
 
     ``name`` is what the plugin's executable is called, and ``about`` the plugin's docstring.
     """
@@ -79,7 +76,7 @@ def plugin_schema(config_type: type[PluginConfig], *, name: str = "", about: str
         head["$id"] = f"urn:cnisdk:plugin:{name}"
         made["title"] = name
     if about:
-        made["description"] = _text(about)
+        made["description"] = plain(about)
     return {**head, **made}
 
 
@@ -245,7 +242,7 @@ def _describe(made: Schema, model: Any) -> None:
     if made.get("additionalProperties") is True and cls is not IPAMConfig:
         del made["additionalProperties"]
     if "description" in made:
-        made["description"] = _text(made["description"])
+        made["description"] = plain(made["description"])
     said = descriptions(cls)
     for name, field in declarations(cls).items():
         for key in field.keys:
@@ -276,39 +273,6 @@ def _spelt(text: str, cls: type) -> str:
         if name not in field.keys:
             text = text.replace(f"`{name}`", f"`{field.keys[0]}`")
     return text
-
-
-@cache
-def descriptions(cls: type) -> Mapping[str, str]:
-    """Return the docstrings below the fields of ``cls`` and of its bases, as far as known."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if base.__module__ != "builtins":
-            found |= _written(base)
-    return found
-
-
-def _written(cls: type) -> dict[str, str]:
-    try:
-        source = textwrap.dedent(inspect.getsource(cls))
-        (statement,) = ast.parse(source).body
-    except (OSError, TypeError, SyntaxError, ValueError):
-        return {}  # made by a function, or of an executable, which has no sources
-    found: dict[str, str] = {}
-    field = ""
-    for part in getattr(statement, "body", ()):
-        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
-            field = part.target.id
-            continue
-        said = part.value if isinstance(part, ast.Expr) else None
-        if field and isinstance(said, ast.Constant) and isinstance(said.value, str):
-            found[field] = _text(said.value)
-        field = ""
-    return found
-
-
-def _text(docstring: str) -> str:
-    return inspect.cleandoc(docstring).replace("``", "`")
 
 
 def _drop_unused(schema: Schema) -> None:

@@ -15,12 +15,12 @@ from cni_host_local import HostLocal
 from cni_host_local.config import Config as HostLocalConfig
 from cnisdk import CNIError, Field, Plugin, PluginConfig, names
 from cnisdk.types.config import parse_config
+from cnisdk.types.descriptions import descriptions
 from cnisdk.types.schema import (
     DIALECT,
     NAME_PATTERN,
     closed,
     conflist_schema,
-    descriptions,
     plugin_schema,
 )
 from tests.host import ROOT
