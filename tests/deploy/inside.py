@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -14,7 +15,7 @@ from cnisdk.conformance import cover
 from cnisdk.net._uapi import MS_BIND, MS_REC
 from cnisdk.net.libc import mount
 
-MS_RDONLY, MS_REMOUNT, MS_PRIVATE = 0x1, 0x20, 0x40000
+MS_RDONLY, MS_REMOUNT = 0x1, 0x20
 _KEPT = (os.ST_NOSUID, os.ST_NODEV, os.ST_NOEXEC, os.ST_NOATIME, os.ST_NODIRATIME, os.ST_RELATIME)
 # The two ways of saying relatime have different values.
 _FLAGS = {os.ST_RELATIME: 1 << 21}
@@ -60,18 +61,19 @@ def main(setup: Setup) -> NoReturn:
 
 def _new_root() -> None:
     """Move to a root directory with what the old one has, and room for more."""
-    cover.empty("/mnt")
+    root = tempfile.mkdtemp(prefix="root-", dir="/run")
+    cover.empty(root)
     with os.scandir("/") as entries:
         for entry in entries:
-            there = f"/mnt/{entry.name}"
+            there = f"{root}/{entry.name}"
             if entry.is_symlink():
                 os.symlink(os.readlink(entry.path), there)
             elif entry.is_dir():
                 os.mkdir(there)
-                if entry.name not in ("mnt", "run"):
+                if entry.name != "run":
                     mount(entry.path, there, mountflags=MS_BIND | MS_REC)
     # As runc does it: the old root ends up below the new one, and is detached.
-    os.chdir("/mnt")
+    os.chdir(root)
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.pivot_root(b".", b".") == 0, os.strerror(ctypes.get_errno())
     assert libc.umount2(b".", 2) == 0, os.strerror(ctypes.get_errno())
