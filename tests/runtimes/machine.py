@@ -5,10 +5,10 @@ the runtime nor from the code under test.
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from typing import Any
 from cnisdk.conformance.host import Namespace
 from tests.host import REFERENCE
 from tests.netns.agent.agents import eventually
+from tests.runtimes import image
 from tests.runtimes.elsewhere import PLUGINS
 from tests.runtimes.outside import LAYER
 from tests.runtimes.witness_plugin import Witness
@@ -25,12 +26,12 @@ from tests.runtimes.witness_plugin import Witness
 W = Path("/run/runtime")
 """Where everything is that a runtime writes: images, containers, state."""
 
+NETWORK = "net1"
 SUBNET = "10.66.1.0/24"
+_PREFIX = "10.66.1."
 GATEWAY = "10.66.1.1"
 BRIDGE = "cni-test0"
 MTU = 1400
-
-_SHELL = "root:x:0:0:root:/root:/bin/sh\n"
 
 
 class Machine(Namespace):
@@ -50,9 +51,11 @@ class Machine(Namespace):
         # Runtimes look there too, and the Go bridge is not to step in for ours.
         if os.path.isdir("/usr/lib/cni"):
             self.run("mount", "-t", "tmpfs", "tmpfs", "/usr/lib/cni")
+        network = {"cniVersion": "1.0.0", "name": NETWORK, "plugins": _chain()}
+        (self.configs / "10-net1.conflist").write_text(json.dumps(network))
         self.witness = Witness(self.plugins, W)
         self.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        self.image = _image(W)
+        self.layer = image.layer(W)
         self._processes = self.processes()
 
     @contextlib.contextmanager
@@ -87,7 +90,7 @@ class Machine(Namespace):
                     found[int(path.name)] = command
         return found
 
-    def new_processes(self) -> dict[int, str]:
+    def _new_processes(self) -> dict[int, str]:
         """Return the processes that were not there before any runtime."""
         found = self.processes()
         return {pid: found[pid] for pid in found.keys() - self._processes.keys()}
@@ -113,11 +116,6 @@ class Machine(Namespace):
             if path.is_dir() and path.parent != hierarchy and path.name != "conmon"
         )
 
-    def rules(self, *words: str) -> list[str]:
-        """Return the rules of the firewall that have one of the words."""
-        text = self.run("nft", "list", "ruleset").stdout + self.run("iptables-save").stdout
-        return [line for line in text.splitlines() if any(word in line for word in words)]
-
     def reserved(self) -> list[str]:
         """Return the addresses that host-local has given away."""
         return sorted(
@@ -125,6 +123,22 @@ class Machine(Namespace):
             for path in Path("/var/lib/cni/networks").glob("*/*")
             if re.fullmatch(r"[0-9.]+", path.name)
         )
+
+    def left(self) -> dict[str, Any]:
+        """Return what should not be there when every container and the runtime are gone.
+
+        The bridge stays, and chains of portmap and firewall in which no rule is of a container.
+        """
+        rules = self.run("nft", "list", "ruleset").stdout + self.run("iptables-save").stdout
+        snapshot = self.snapshot()
+        found = {
+            **{kind: snapshot[kind] for kind in ("namespaces", "mounts", "cgroups", "state")},
+            "links": sorted(self.links().keys() - {"lo", BRIDGE}),
+            "rules": [line for line in rules.splitlines() if _PREFIX in line],
+            "addresses": self.reserved(),
+            "processes": self._new_processes(),
+        }
+        return {kind: value for kind, value in found.items() if value}
 
     def written(self) -> list[str]:
         """Return the files that were written where they should not: all but below /run."""
@@ -135,7 +149,7 @@ class Machine(Namespace):
         )
 
 
-def chain(*, masquerade: bool = True, **keys: Any) -> list[dict[str, Any]]:
+def _chain() -> list[dict[str, Any]]:
     """Return the plugins of a chain: ours, then those of the reference, then the witness."""
     ipam = {
         "type": "host-local",
@@ -146,36 +160,19 @@ def chain(*, masquerade: bool = True, **keys: Any) -> list[dict[str, Any]]:
         "type": "bridge",
         "bridge": BRIDGE,
         "isGateway": True,
-        "ipMasq": masquerade,
+        "ipMasq": True,
         "hairpinMode": True,
         "mtu": MTU,
         "ipam": ipam,
     }
     return [
-        {**bridge, **keys},
+        bridge,
         {"type": "portmap", "capabilities": {"portMappings": True}},
         {"type": "tuning"},
         {"type": "witness"},
         # Last, since it forgets its rules when a DEL brings no prevResult, as after a failed ADD.
         {"type": "firewall", "backend": "iptables"},
     ]
-
-
-def _image(directory: Path) -> Path:
-    """Make an archive of a root file system with busybox and nothing else."""
-    root = directory / "rootfs"
-    for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "root", "var", "www"):
-        (root / name).mkdir(parents=True)
-    busybox = shutil.which("busybox")
-    assert busybox is not None
-    shutil.copy(busybox, root / "bin/busybox")
-    listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
-    for applet in set(listed.stdout.split()) - {"busybox"}:
-        (root / "bin" / applet).symlink_to("busybox")
-    (root / "etc/passwd").write_text(_SHELL)
-    archive = directory / "rootfs.tar"
-    subprocess.run(["tar", "-C", root, "-cf", archive, "."], check=True)
-    return archive
 
 
 def _files(directory: str) -> list[str]:

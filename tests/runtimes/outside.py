@@ -87,7 +87,8 @@ umount -l /old
 rmdir /old
 cd "$CNISDK_CWD"
 unset CNISDK_CGROUPS CNISDK_HIERARCHIES CNISDK_SHARED CNISDK_CWD
-exec "$@"
+"$@" || exit $? # as init this shell takes in the orphans
+exit 0
 """
 
 

@@ -7,10 +7,8 @@ import resource
 import subprocess
 from typing import Any
 
-from tests.runtimes.machine import Machine, W, chain
-
-NETWORK = "net1"
-IMAGE = "localhost/busybox:latest"
+from tests.runtimes import image
+from tests.runtimes.machine import NETWORK, Machine, W
 
 _CONTAINERS = """\
 [containers]
@@ -47,8 +45,6 @@ class Podman:
             "CONTAINERS_CONF": str(W / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(W / "storage.conf"),
         }
-        network = {"cniVersion": "1.0.0", "name": NETWORK, "plugins": chain()}
-        (machine.configs / "net1.conflist").write_text(json.dumps(network))
         # Podman asks for more than a poor root may have.
         files, processes = (
             resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)
@@ -62,7 +58,7 @@ class Podman:
             )
         )
         (W / "storage.conf").write_text(_STORAGE.format(W=W))
-        self("import", "--quiet", str(machine.image), IMAGE)
+        self("import", "--quiet", str(machine.layer), image.NAME)
 
     def __call__(
         self, *argv: str, check: bool = True, timeout: float = 60
@@ -74,14 +70,25 @@ class Podman:
     def start(self, name: str, *options: str, command: str = "sleep 600") -> str:
         """Start a container in the background and return its ID."""
         network = [] if any("--network" in option for option in options) else ["--network", NETWORK]
-        argv = ["run", "--detach", "--name", name, *network, *options, IMAGE, "sh", "-c", command]
+        argv = [
+            "run",
+            "--detach",
+            "--name",
+            name,
+            *network,
+            *options,
+            image.NAME,
+            "sh",
+            "-c",
+            command,
+        ]
         ident = self(*argv).stdout.strip()
         self.started += 1
         return ident
 
     def run(self, *argv: str) -> str:
         """Run a container to its end and return what it printed."""
-        out = self("run", "--rm", "--network", NETWORK, IMAGE, *argv).stdout
+        out = self("run", "--rm", "--network", NETWORK, image.NAME, *argv).stdout
         self.started += 1
         return out
 

@@ -82,7 +82,7 @@ if os.fork() == 0:
     os._exit(1)
 eventually(lambda: list(shared.glob("outside-*/started")))
 cgroups = [path for path in Path("/sys/fs/cgroup").rglob("cnisdk-*") if path.is_dir()]
-(child,) = map(int, Path("/proc/self/task/1/children").read_text().split())
+(child,) = map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 os.kill(child, signal.SIGKILL)
 eventually(lambda: not list(shared.glob("outside-*")), "the process outside stays")
 left = [path for path in cgroups if path.exists()]

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.runtimes import tally
-from tests.runtimes.machine import BRIDGE, GATEWAY, MTU, Machine
-from tests.runtimes.podman import NETWORK, Podman
+from tests.runtimes.machine import BRIDGE, GATEWAY, MTU, NETWORK, Machine
+from tests.runtimes.podman import Podman
+from tests.runtimes.unchanged import unchanged
 
 pytestmark = pytest.mark.runtime("podman", "runc", "conmon", "busybox")
 
-SERVE = "echo served >/www/index.html; exec httpd -f -p 80 -h /www"
+SERVE = "exec httpd -f -p 80 -h /www"
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,8 @@ def running(machine: Machine) -> Iterator[Podman]:
 @pytest.fixture
 def podman(request: pytest.FixtureRequest, running: Podman) -> Iterator[Podman]:
     """Podman without containers; when they are gone again, all is as it was."""
-    before = running.machine.snapshot()
-    started = running.started
-    yield running
-    tally.count(request.node, "podman", running.started - started)
-    running.machine.witness.fail(failing=False)
-    running.clear()
-    assert running.machine.snapshot() == before
+    with unchanged(request.node, "podman", running):
+        yield running
 
 
 def test_containers_reach_one_another_and_the_gateway(podman: Podman) -> None:
@@ -162,13 +157,6 @@ def test_many_can_start_at_once(podman: Podman) -> None:
 def test_nothing_is_left_at_the_end(running: Podman) -> None:
     running.close()
 
-    machine = running.machine
-    assert sorted(machine.links()) == [BRIDGE, "lo"]
-    assert machine.new_processes() == {}
-    assert machine.rules("10.66.1.") == []
-    assert machine.reserved() == []
-    left = machine.snapshot()
-    for kind in ("namespaces", "mounts", "cgroups", "state"):
-        assert left[kind] == []
-    # Of podman's own.
-    assert [path for path in machine.written() if "containers/cache" not in path] == []
+    assert running.machine.left() == {}
+    # Podman's own.
+    assert [path for path in running.machine.written() if "containers/cache" not in path] == []
