@@ -41,6 +41,15 @@ _LINK = re.compile(
 )
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Give pages that the navigation does not place one at the end of the tools."""
+    placed = json.dumps(config.nav)
+    found = (path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md"))
+    (tools,) = (section["Tools"] for section in config.nav or () if "Tools" in section)
+    tools += sorted(page for page in found if json.dumps(page) not in placed)
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     made = {page: (ROOT / source).read_text() for source, page in ELSEWHERE.items()}
