@@ -36,12 +36,25 @@ class UnsupportedError(Exception):
     """The machine's system calls are not known here."""
 
 
+_RESTARTS = (-512, -513, -514, -516)  # ERESTARTSYS, -NOINTR, -NOHAND, _RESTARTBLOCK
+
+
 class Stop(NamedTuple):
     """A tracee at the entry of a system call or at its exit."""
 
     kind: int
     number: int
+    """Of the call; at the exit what it returns, or the negative errno."""
     args: tuple[int, ...]
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the kernel is about to make the same call once more, as if it were the first.
+
+        It does so after a signal, and, all by itself, where a sysctl of the network finds another
+        process at work on the network.
+        """
+        return self.kind == EXIT and self.number in _RESTARTS
 
 
 class _Iovec(ctypes.Structure):
@@ -98,7 +111,7 @@ def stop_of(pid: int) -> Stop:
     """Return at which system call a tracee has stopped."""
     buffer = ctypes.create_string_buffer(_INFO_SIZE)
     _request(_SYSCALL_INFO, pid, _INFO_SIZE, ctypes.addressof(buffer))
-    number, *args = struct.unpack_from("7Q", buffer.raw, 24)
+    number, *args = struct.unpack_from("q6Q", buffer.raw, 24)
     return Stop(buffer.raw[0], number, tuple(args))
 
 

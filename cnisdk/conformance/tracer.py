@@ -63,6 +63,8 @@ class Tracees:
         self._mode = mode
         self._started = started
         self._failing: dict[int, int] = {}
+        self._entered: dict[int, ptrace.Stop] = {}
+        self._restarting: dict[int, ptrace.Stop | None] = {}
 
     def seize(self, pid: int) -> None:
         """Trace a thread from now on."""
@@ -120,9 +122,14 @@ class Tracees:
         stop = ptrace.stop_of(pid)
         if stop.kind == ptrace.EXIT and pid in self._failing:
             ptrace.fail(pid, self._failing.pop(pid))
+        elif stop.restarts:
+            self._restarting[pid] = self._entered.get(pid)
         elif stop.kind == ptrace.ENTRY and self._started:
+            self._entered[pid] = stop
             change = change_of(pid, stop.number, stop.args)
-            if change is not None:
+            if change is None:
+                return  # what a signal's handler does before a call is restarted, perhaps
+            if self._restarting.pop(pid, None) != stop:  # else counted when it was first made
                 self._count(pid, change)
 
     def _count(self, pid: int, change: Change) -> None:

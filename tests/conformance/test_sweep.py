@@ -3,7 +3,9 @@
 import json
 import os
 import platform
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,42 @@ def test_a_call_that_fails_is_not_made(tmp_path: Path) -> None:
     assert failed.execution.status == 1
     assert b"No space left on device" in failed.execution.stderr
     assert not (tmp_path / "made").exists()
+
+
+# Writes to a full pipe, which takes it when its child has sent three signals, each once it waits.
+RESTARTING = """#!{python} -IS
+import os, signal
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.siginterrupt(signal.SIGUSR1, False)
+fd = os.open("{fifo}", os.O_RDWR)
+os.write(fd, bytes(65536))
+if os.fork() == 0:
+    for _ in range(3):
+        while open(f"/proc/{{os.getppid()}}/stat").read().split()[2] != "S":
+            pass
+        os.kill(os.getppid(), signal.SIGUSR1)
+        while "{bit}" in open(f"/proc/{{os.getppid()}}/status").read():
+            pass
+    os.read(fd, 65536)
+    os._exit(0)
+os.write(fd, b"x")
+"""
+
+
+def test_a_call_that_the_kernel_restarts_is_one_change(tmp_path: Path) -> None:
+    """A sysctl of the network is written again and again while another process changes links."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    script = tmp_path / "script"
+    pending = f"ShdPnd:\\t{1 << (signal.SIGUSR1 - 1):016x}"
+    script.write_text(RESTARTING.format(python=sys.executable, fifo=fifo, bit=pending))
+    script.chmod(0o755)
+
+    done = trace(str(script), ENVIRON, b"")
+
+    assert done.execution.ok, done.execution
+    written = [change for change in done.changes if change.call == "write"]
+    assert [change.what for change in written] == [str(fifo)] * 2
 
 
 def test_a_program_that_does_not_end_is_killed(tmp_path: Path) -> None:
