@@ -60,14 +60,15 @@ def validate(targets: tuple[str, ...], settings: Settings, *, strict: bool, as_j
             found = found._replace(problems=(*found.problems, *found.notes), notes=())
         return Verdict(target, entry.name, entry, found)
 
-    verdicts = [judge(*one) for one in _entries(targets or (settings.config_dir,), settings)]
+    targets = targets or (settings.config_dir,)
+    verdicts = [judge(*one) for one in _entries(targets, settings)]
     if as_json:
         click.echo(_json.dumps([_wire(verdict) for verdict in verdicts], indent=2))
     else:
         for verdict in verdicts:
             _tell(verdict)
         if not verdicts:
-            click.echo(f"Note: no network configuration in {settings.config_dir}", err=True)
+            click.echo(f"Note: no network configuration in {', '.join(targets)}", err=True)
     if any(verdict.found.problems for verdict in verdicts):
         raise click.exceptions.Exit(1)
 

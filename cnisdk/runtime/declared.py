@@ -44,11 +44,19 @@ def _problems(plugin: type[Plugin[Any]], raw: Mapping[str, Any]) -> list[Problem
         config = parse_config(plugin.config_type, raw)
     except CNIError:
         return examine.problems(plugin.config_type, raw)
+    except Exception as err:  # noqa: BLE001 - of an author's validator, as in a call
+        return [_bug(err)]
     try:
         plugin(Call(command="")).validate(config)
     except CNIError as err:
         return [examine.problem_of(err)]
+    except Exception as err:  # noqa: BLE001 - of an author's hook
+        return [_bug(err)]
     return []
+
+
+def _bug(err: Exception) -> Problem:
+    return Problem((), f"the plugin cannot judge it: {err!r}")
 
 
 def of_schema(schema: Mapping[str, Any]) -> Declared:

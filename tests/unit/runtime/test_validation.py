@@ -8,7 +8,13 @@ import pytest
 
 from cni_bridge import Bridge
 from cni_host_local import HostLocal
-from cnisdk import Field, InvalidNetworkConfigError, Plugin, PluginConfig
+from cnisdk import (
+    Field,
+    InvalidNetworkConfigError,
+    Plugin,
+    PluginConfig,
+    UnsupportedFieldError,
+)
 from cnisdk.errors import InternalError
 from cnisdk.runtime import Cache, NetworkConfig, Runtime, Validation, validate
 from cnisdk.runtime.declared import Declared, Known, nothing, of_class, of_schema
@@ -35,13 +41,25 @@ class A(Plugin[Config]):
             raise InvalidNetworkConfigError("fast is as fast as it can", "$.linkSpeed: set")
 
 
+class Buggy(Plugin[Config]):
+    """A plugin whose hook has a bug."""
+
+    def validate(self, config: Config) -> None:
+        _ = 1 // config.speed
+
+
 class OfOther(Plugin[Closed]):
-    """A plugin that refuses what it does not know."""
+    """A plugin that refuses what it does not know, and one thing that it does."""
+
+    def validate(self, config: Closed) -> None:
+        if config.mode == "slow":
+            raise UnsupportedFieldError("not here", "$.mode", key="mode", value="slow")
 
 
 KNOWN: dict[str, type[Plugin[Any]]] = {
     "a": A,
     "closed": OfOther,
+    "b": Buggy,
     "bridge": Bridge,
     "host-local": HostLocal,
 }
@@ -261,6 +279,32 @@ def test_what_excludes_each_other_is_found_by_the_plugins_own_hook(look: Look) -
     (problem,) = look({"type": "a", "linkSpeed": 5}, known=by_class).problems
 
     assert str(problem) == "$.plugins[0].linkSpeed: 5: fast is as fast as it can"
+
+
+def test_our_plugins_say_what_excludes_each_other(look: Look) -> None:
+    (vlan,) = look({"type": "bridge", "vlan": 5000}, known=by_class).problems
+    (modes,) = look(
+        {"type": "bridge", "hairpinMode": True, "promiscMode": True}, known=by_class
+    ).problems
+
+    assert (vlan.path, vlan.value) == ("$.plugins[0].vlan", 5000)
+    assert modes.path == "$.plugins[0].hairpinMode"
+
+
+def test_a_bug_in_a_plugins_hook_is_told_and_no_end_of_it(look: Look) -> None:
+    found = look("b", {"type": "a", "linkSped": 1}, known=by_class)
+
+    assert [problem.path for problem in found.problems] == [
+        "$.plugins[0]",
+        "$.plugins[1].linkSped",
+    ]
+    assert "ZeroDivisionError" in found.problems[0].text
+
+
+def test_a_field_that_a_plugins_hook_does_not_support_is_a_problem(look: Look) -> None:
+    (problem,) = look({"type": "closed", "mode": "slow"}, known=by_class).problems
+
+    assert str(problem) == "$.plugins[0].mode: \"slow\": not here: mode='slow'"
 
 
 def test_a_misspelt_capability_is_a_problem_and_an_unknown_one_is_not(look: Look) -> None:
