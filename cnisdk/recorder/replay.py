@@ -20,6 +20,8 @@ from cnisdk.conformance import cover, private
 from cnisdk.conformance.host import Host
 from cnisdk.errors import CNIError
 from cnisdk.net import netns
+from cnisdk.net._uapi import MNT_DETACH
+from cnisdk.net.libc import umount2
 from cnisdk.recorder.call import Call
 from cnisdk.recorder.diff import Difference, differences
 from cnisdk.recorder.volatile import Translation
@@ -109,6 +111,7 @@ class _Stage:
         self.cni_path = cni_path
         self.translation = Translation()
         self._namespaces: set[str] = set()
+        self._covered: set[str] = set()
 
     def play(self, call: Call, prefix: Sequence[str] = ()) -> Outcome:
         """Run one call."""
@@ -164,7 +167,7 @@ class _Stage:
         data_dir = ipam.get("dataDir") or _DATA_DIR
         if not isinstance(data_dir, str) or not data_dir.startswith("/"):
             raise NotReplayableError(f"call {call.id}: dataDir {data_dir!r} is no absolute path")
-        _cover(os.path.normpath(data_dir))
+        self._cover(os.path.normpath(data_dir))
         name = call.network
         ips = call.answer.get("ips")
         if call.command != "ADD" or not isinstance(ips, list) or "/" in name or name in ("", ".."):
@@ -177,6 +180,14 @@ class _Stage:
                 Path(directory, f"last_reserved_ip.{index}").write_text(
                     str(address - 1), encoding="ascii"
                 )
+
+    def _cover(self, path: str) -> None:
+        """Have an empty directory at ``path``, until the end."""
+        if path not in self._covered:
+            self._covered.add(path)
+            _reach(path)
+            cover.empty(path)
+            self.stack.callback(umount2, path, MNT_DETACH)
 
     def _compare(
         self, call: Call, status: int, answer: dict[str, Any], stdout: str
@@ -193,16 +204,15 @@ class _Stage:
         return found
 
 
-def _cover(path: str) -> None:
-    """Have an empty directory at ``path``, unless all of it is this host's own already."""
-    if f"{path}/".startswith(_OURS) or os.path.ismount(path):
-        return
+def _reach(path: str) -> None:
+    """Have a directory at ``path`` to cover; one that is to be made is not made on the machine."""
     if path == "/":
         raise NotReplayableError("dataDir is /")
-    top = path
-    while not os.path.isdir(os.path.dirname(top)):
-        top = os.path.dirname(top)
-    cover.add(top)
+    if not os.path.isdir(path) and not f"{path}/".startswith(_OURS):
+        top = path
+        while not os.path.isdir(os.path.dirname(top)):
+            top = os.path.dirname(top)
+        cover.add(top)
     os.makedirs(path, exist_ok=True)
 
 

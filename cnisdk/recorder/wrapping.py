@@ -3,11 +3,11 @@
 A runtime finds a plugin by its name in CNI_PATH, so what stands there under that name is the
 recorder.  Beside it, out of every search::
 
-    DIR/bridge                                 the recorder: a script that runs flight.py
+    DIR/bridge                                 the recorder: a script that runs main.py
     DIR/.cnisdk-recorded/bridge/run/bridge     the plugin: the same file, or a link to where one led
     DIR/.cnisdk-recorded/bridge/run/other      for a link DIR/other to DIR/bridge: its name
     DIR/.cnisdk-recorded/bridge/link           the link that DIR/bridge was, if it was one
-    DIR/.cnisdk-recorded/bridge/flight.py, log.py
+    DIR/.cnisdk-recorded/bridge/main.py, flight.py, log.py
 
 The plugin keeps its name, as it may be one of several in its file, and finds delegates as ever.
 Everything is prepared first; then one rename(2) puts the recorder in place, and one puts the plugin
@@ -20,20 +20,19 @@ import errno
 import os
 import shutil
 import stat
-import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from importlib.util import cache_from_source
 from pathlib import Path
-from pprint import pformat
 from typing import Any, NamedTuple
 
 from cnisdk.node.directory import Directory
 from cnisdk.node.errors import NodeError
 from cnisdk.node.receipt import locked
 from cnisdk.node.root import Root
-from cnisdk.recorder import flight
+from cnisdk.recorder import flight, texts
 
 STORE = ".cnisdk-recorded"
 """Directory in a directory of plugins; no plugin's name, as runtimes see it."""
@@ -42,34 +41,10 @@ CALLS = "/var/lib/cnisdk/calls"
 """Where calls are kept."""
 
 _MODULES = ("flight.py", "log.py")
-_SHEBANG_MAX = 127  # see cnisdk.build.script
 
-_SCRIPT = """\
-#!{python} -ISB
-{marker}{name}
-import sys
-
-SETTINGS = {settings}
-
-sys.path.insert(0, SETTINGS["store"])
-try:
-    from flight import main
-    from log import Log
-except Exception:  # recording has ended, or half of it is gone: the plugin all the same
-    import posix
-
-    path = SETTINGS["run"] + "/" + SETTINGS["name"]
-    try:
-        posix.stat(path)
-    except OSError:
-        path = SETTINGS["place"]
-        with open(path, "rb") as file:
-            if {marker!r} in file.read(512):
-                raise
-    posix.execv(path, sys.argv)
-del sys.path[0]
-main(SETTINGS, Log)
-"""
+_SETTLED = 2  # times that no call is found to be under way
+_GLANCE = 0.05  # seconds in between
+_PATIENCE = 10.0
 
 
 class Limits(NamedTuple):
@@ -174,6 +149,9 @@ def stop(path: str, *, say: Callable[[str], object] = lambda text: None) -> None
                 State.UNTOUCHED: "was not recorded yet, and is as it was",
             }[state]
             say(f"{place.path} {text}")
+        if state is State.RECORDED and not place.settle():
+            say(f"left {place.store}: a call is under way; run it again when it has ended")
+            return
         place.clear()
 
 
@@ -233,12 +211,26 @@ class _Place:
 
     def put(self, state: State, calls: str, limits: Limits, variables: tuple[str, ...]) -> None:
         """Prepare everything, then put the recorder in place."""
-        script = self._script(calls, limits, variables)
+        script = texts.place(self.path, self.store, self.run)
         for directory in (os.path.dirname(self.store), self.store, self.run_dir):
             if not os.path.isdir(directory):
                 os.mkdir(directory)
             os.chmod(directory, 0o755)  # noqa: S103 - who executes plugins executes this one
-        _copy_modules(self.store)
+        for name in _MODULES:
+            _write_module(self.store, name, Path(__file__).with_name(name).read_bytes())
+        settings: dict[str, Any] = {
+            "name": self.name,
+            "place": self.path,
+            "run": self.run_dir,
+            "beside": f"{STORE}/{self.name}/run",
+            "calls": calls,
+            "most": limits.calls,
+            "versions": limits.versions,
+            "bytes": limits.bytes,
+            "stream": limits.stream,
+            "variables": list(variables),
+        }
+        _write_module(self.store, "main.py", texts.main(settings))
         if state is not State.RECORDED:
             self._keep()
         for directory in (
@@ -293,40 +285,34 @@ class _Place:
             found |= more
         return found - {self.name}
 
-    def _script(self, calls: str, limits: Limits, variables: tuple[str, ...]) -> bytes:
-        # Nothing of a virtual environment is needed, and it may go.
-        python = str(getattr(sys, "_base_executable", "") or sys.executable)
-        if len(f"#!{python} -ISB") > _SHEBANG_MAX or " " in python:
-            raise NodeError(f"the kernel executes no script of {python}", "use another interpreter")
-        settings: dict[str, Any] = {
-            "name": self.name,
-            "place": self.path,
-            "store": self.store,
-            "run": self.run_dir,
-            "beside": f"{STORE}/{self.name}/run",
-            "calls": calls,
-            "most": limits.calls,
-            "versions": limits.versions,
-            "bytes": limits.bytes,
-            "stream": limits.stream,
-            "variables": list(variables),
-        }
-        text = _SCRIPT.format(
-            python=python,
-            marker=flight.MARKER.decode(),
-            name=self.name,
-            settings=pformat(settings, sort_dicts=False),
-        )
-        text = text.replace(repr(flight.MARKER.decode()), repr(flight.MARKER))
-        return text.encode()
-
     # -- taking back -----------------------------------------------------------------------
 
     def restore(self) -> None:
-        """Put the plugin back."""
-        kept = self.link if os.path.lexists(self.link) else self.run
-        os.rename(kept, self.path)
+        """Put the plugin back; calls that have begun still find it where it was."""
+        if os.path.lexists(self.link):
+            os.rename(self.link, self.path)
+        else:
+            draft = os.path.join(self.store, "back")
+            with suppress(FileNotFoundError):
+                os.unlink(draft)
+            os.link(self.run, draft, follow_symlinks=False)
+            os.rename(draft, self.path)
         _sync(self.directory)
+
+    def settle(self) -> bool:
+        """Wait for the calls that have begun; False if one does not end.
+
+        Until the interpreter of a plugin that is a script has opened it, it has to stay.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        words = {os.fsencode(texts.code(self.store)), os.fsencode(self.run)}
+        quiet = 0
+        while quiet < _SETTLED:
+            quiet = 0 if any(_runs(pid, words) for pid in os.listdir("/proc")) else quiet + 1
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_GLANCE)
+        return True
 
     def clear(self) -> None:
         """Take away what was put beside it; the plugin itself is in its place by now."""
@@ -345,6 +331,17 @@ class _Place:
             os.rmdir(os.path.dirname(self.store))
 
 
+def _runs(pid: str, words: set[bytes]) -> bool:
+    """Say whether one of ``words`` is an argument that a process was started with."""
+    if not pid.isdigit():
+        return False
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return not words.isdisjoint(file.read(4096).split(b"\0"))
+    except OSError:
+        return False  # it has ended, or is somebody else's
+
+
 def _replace(path: str, make: Callable[[str], object]) -> None:
     """Make a directory entry in the place of another, if there is one."""
     draft = f"{path}.draft"
@@ -356,21 +353,19 @@ def _replace(path: str, make: Callable[[str], object]) -> None:
         os.unlink(draft)
 
 
-def _copy_modules(store: str) -> None:
-    """Put what the recorder runs into ``store``, compiled, each file whole at any moment."""
-    for name in _MODULES:
-        data = Path(__file__).with_name(name).read_bytes()
-        path = os.path.join(store, name)
-        draft = f"{path}.draft"
-        with open(draft, "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(draft, path)
-        compileall.compile_file(path, quiet=2, force=True)
-        with suppress(FileNotFoundError):
-            os.chmod(cache_from_source(path), 0o644)
+def _write_module(store: str, name: str, data: bytes) -> None:
+    """Put a module into ``store``, compiled; it is the old or the new one at any moment."""
+    path = os.path.join(store, name)
+    draft = f"{path}.draft"
+    with open(draft, "wb") as file:
+        file.write(data)
+        os.fchmod(file.fileno(), 0o644)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(draft, path)
+    compileall.compile_file(path, quiet=2, force=True)
+    with suppress(FileNotFoundError):
+        os.chmod(cache_from_source(path), 0o644)
 
 
 def _prepare_calls(path: str) -> None:

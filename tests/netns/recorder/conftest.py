@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 from cnisdk.recorder.call import Call, calls
 from cnisdk.recorder.wrapping import Limits, record, stop
 from tests.host import OURS, REFERENCE
+
+CAT = shutil.which("cat") or ""
+PYTHON = sys._base_executable  # type: ignore[attr-defined]
 
 
 class Recorder:

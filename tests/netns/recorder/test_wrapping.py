@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 
 from cnisdk.conformance.tracer import Mode, trace
 from cnisdk.node.errors import NodeError
+from cnisdk.recorder import wrapping
 from cnisdk.recorder.wrapping import State, original, recorded
 from tests.host import ROOT, Host
-from tests.netns.recorder.conftest import Recorder, identity
+from tests.netns.recorder.conftest import CAT, PYTHON, Recorder, identity
 
 NAME = "basename $0"
 """A plugin that answers with the name it was called by."""
@@ -202,20 +204,6 @@ def test_a_plugin_that_was_removed_does_not_come_back(recorder: Recorder) -> Non
     assert os.listdir(recorder.bin) == []
 
 
-def test_a_call_that_began_before_recording_ended_reaches_the_plugin(
-    recorder: Recorder, tmp_path: Path
-) -> None:
-    """The recorder has been executed, and then its files are gone."""
-    path = recorder.script("plugin", "echo plugin")
-    recorder.record("plugin")
-    started = shutil.copy2(path, tmp_path / "plugin")
-    recorder.stop("plugin")
-
-    done = subprocess.run([started], env={"CNI_COMMAND": "ADD"}, capture_output=True, check=True)
-
-    assert done.stdout == b"plugin\n"
-
-
 def test_a_recorder_without_its_files_still_runs_the_plugin(recorder: Recorder) -> None:
     recorder.script("plugin", "echo plugin")
     recorder.record("plugin")
@@ -349,3 +337,77 @@ def test_an_interrupted_command_leaves_a_plugin_that_works(
             recorder.stop("plugin")
         subject.is_as_before(where)
     assert any("rename" in point for point in points)
+
+
+def test_a_call_that_does_not_end_keeps_what_it_runs_from(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wrapping, "_PATIENCE", 0.0)
+    path = recorder.script("plugin", "echo ready; read -r _; basename $0")
+    before = identity(path)
+    recorder.record("plugin")
+    started = subprocess.Popen(
+        [path], env={"CNI_COMMAND": "ADD"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert started.stdout
+    assert started.stdout.readline() == b"ready\n"
+
+    said = recorder.stop("plugin")
+
+    assert "a call is under way" in said[1]
+    assert identity(path)[-1] == before[-1]
+    assert started.communicate(b"\n")[0] == b"plugin\n"
+    monkeypatch.undo()
+    recorder.stop("plugin")
+    assert identity(path) == before
+    assert os.listdir(recorder.bin) == ["plugin"]
+
+
+TOGGLE = """\
+import os, sys, time
+from cnisdk.recorder.wrapping import record, stop
+plugin, calls = sys.argv[1:]
+for kept in range(12):
+    record(plugin, calls=calls)
+    deadline = time.monotonic() + 30
+    while len(os.listdir(calls)) <= kept:
+        assert time.monotonic() < deadline, "no call was recorded"
+        time.sleep(0.001)
+    stop(plugin)
+"""
+
+PLUGINS = {
+    "shell": "#!/bin/sh\ncat; basename $0\n",
+    "python": f"#!{PYTHON} -I\nimport sys\nprint(sys.stdin.read() + 'plugin')\n",
+}
+
+
+@pytest.mark.parametrize("kind", ["shell", "python", "binary"])
+def test_calls_never_miss_the_plugin_while_recording_begins_and_ends(
+    recorder: Recorder, kind: str
+) -> None:
+    """Between a call and the moment an interpreter opens a script it may be another file."""
+    path = recorder.copy(CAT, "plugin")
+    if kind in PLUGINS:
+        path.write_text(PLUGINS[kind])
+    expected = recorder.run("plugin", stdin=b"x\n").stdout
+    # In a process of its own: a copy of this one must not have the recorder open for writing.
+    toggle = subprocess.Popen(
+        [sys.executable, "-c", TOGGLE, path, recorder.directory], cwd=ROOT, stderr=subprocess.PIPE
+    )
+
+    def call() -> list[tuple[int, bytes, bytes]]:
+        found = []
+        while toggle.poll() is None:
+            done = recorder.run("plugin", stdin=b"x\n")
+            found.append((done.returncode, done.stdout, done.stderr))
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(call) for _ in range(3)]
+        answers = [answer for future in calls for answer in future.result()]
+
+    assert toggle.communicate()[1] == b""
+    assert toggle.returncode == 0
+    assert set(answers) == {(0, expected, b"")}
+    assert 12 <= len(recorder.calls) < len(answers)
