@@ -14,7 +14,10 @@ class Runtime(Protocol):
     """What starts containers on a machine."""
 
     machine: Machine
-    started: int
+
+    @property
+    def started(self) -> int:
+        """How many containers it has started."""
 
     def clear(self) -> None:
         """End every container, and remove it."""
