@@ -104,7 +104,11 @@ def _begins(run: Run, call: Call) -> bool:
     if call.command == "ADD" and not call.prev_result:
         # An IPAM plugin's recorder may have been there first, if the other began to record later.
         return any(step.call is not None for step in run.steps)
-    return any(one.plugin == call.plugin and one.stdin == call.stdin for one in before)
+    return any(one.plugin == call.plugin and _asked(one) == _asked(call) for one in before)
+
+
+def _asked(call: Call) -> dict[str, Any]:
+    return {key: value for key, value in call.config.items() if key != "prevResult"}
 
 
 def _join(run: Run, call: Call) -> None:
