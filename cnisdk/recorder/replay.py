@@ -9,6 +9,7 @@ names of links, goes into the ``prevResult`` of those that follow (`cnisdk.recor
 
 import ipaddress
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -19,14 +20,16 @@ from cnisdk import invoke
 from cnisdk.conformance import cover, private
 from cnisdk.conformance.host import Host
 from cnisdk.errors import CNIError
-from cnisdk.net import netns
-from cnisdk.net._uapi import MNT_DETACH
-from cnisdk.net.libc import umount2
 from cnisdk.recorder.call import Call
 from cnisdk.recorder.diff import Difference, differences
 from cnisdk.recorder.volatile import Translation
 from cnisdk.recorder.wrapping import original
 from cnisdk.types import _json
+
+if sys.platform == "linux":
+    from cnisdk.net import netns
+    from cnisdk.net._uapi import MNT_DETACH
+    from cnisdk.net.libc import umount2
 
 TIMEOUT = 120.0
 """Seconds for one call; the recorded one may have been ended by its runtime."""
