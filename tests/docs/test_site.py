@@ -1,5 +1,6 @@
 """The site of the documentation is whole."""
 
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +11,7 @@ import cnisdk.runtime
 from cnisdk.types.schema import plugin_schema
 from docs import pages
 from tests.docs import site
-from tests.house.tree import PROJECTS
+from tests.house.tree import PROJECTS, ROOT
 
 
 @pytest.fixture
@@ -42,6 +43,15 @@ def test_a_dead_link_would_be_found(link: str, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(f'<a href="other/#something"><a href="{link}">')
 
     assert site.dead_links(site.pages(tmp_path)) == [f"{tmp_path}/index.html: {link}"]
+
+
+def test_a_page_is_in_the_navigation_once() -> None:
+    placed = re.findall(
+        r"^ +- (?:.*: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE
+    )
+
+    assert sorted(placed) == sorted(set(placed))
+    assert "tutorial.md" in placed
 
 
 def test_pages_load_nothing_from_elsewhere(directory: Path) -> None:
