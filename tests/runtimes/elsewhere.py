@@ -48,20 +48,37 @@ def impossible(item: pytest.Item) -> str:
 def of(item: pytest.Item) -> list[pytest.TestReport]:
     """Return the reports of a test that ran in another session; a failure if it did not."""
     _PRIVATE.mkdir(exist_ok=True)
-    shared = Path(os.environ[outside.SOCKET]).parent / item.path.stem
-    shared.mkdir(exist_ok=True)
-    written = shared / "reports"
+    mine = _Module(item, item.path)
+    # While another worker is at this module, there may be one that nobody is at.
+    for path in dict.fromkeys(other.path for other in item.session.items if elsewhere(other)):
+        if mine.once():
+            break
+        _Module(item, path).once()
+    return reports.carried(item, mine.directory, mine.written, mine.run)
 
-    def start() -> str:
-        nodeids = [
-            other.nodeid
-            for other in item.session.items
-            if other.path == item.path and _is_marked(other)
+
+class _Module:
+    """The tests of one module, which have a session of their own."""
+
+    def __init__(self, item: pytest.Item, path: Path) -> None:
+        self.directory = _PRIVATE / path.stem
+        self.shared = Path(os.environ[outside.SOCKET]).parent / path.stem
+        self.written = self.shared / "reports"
+        self._nodeids = [
+            other.nodeid for other in item.session.items if other.path == path and _is_marked(other)
         ]
-        done = _start(nodeids, written)
-        return f"exit status {done.status}, left: {done.left}\n{done.output}"
 
-    return reports.carried(item, _PRIVATE / item.path.stem, written, start)
+    def once(self) -> bool:
+        """Run them unless that was done; return whether it is, and not just being done."""
+        return reports.once(self.directory, self.run, wait=False)
+
+    def run(self) -> str:
+        """Run them, and return what is to be known of how the session ended."""
+        self.shared.mkdir(exist_ok=True)
+        done = _start(self._nodeids, self.written)
+        if done.left:
+            self.written.unlink(missing_ok=True)  # then none of them has passed
+        return f"exit status {done.status}, left: {done.left}\n{done.output}"
 
 
 def _start(nodeids: list[str], written: Path) -> outside.Done:

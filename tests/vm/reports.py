@@ -58,18 +58,31 @@ def carried(
 
     Whoever is first in ``directory`` boots, and keeps there what ``boot`` says of how it ended.
     """
-    directory.mkdir(exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        ended = directory / "ended"
-        if not ended.exists():
-            ended.write_text(boot())
+    once(directory, boot)
+    ended = directory / "ended"
     found = read(item.config, written, item.nodeid)
     if found and found[-1].when == "teardown":
         return found
     said = f"it did not run to its end there; what was said:\n{ended.read_text()}"
     report = pytest.TestReport(item.nodeid, item.location, {}, "failed", said, "call")
     return [*found, report]
+
+
+def once(directory: Path, boot: Callable[[], str], *, wait: bool = True) -> bool:
+    """Boot unless somebody has, and return whether it is done.
+
+    That somebody is at it is waited for, or means that it is not done.
+    """
+    directory.mkdir(exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        ended = directory / "ended"
+        if not ended.exists():
+            ended.write_text(boot())
+        return True
 
 
 def read(config: pytest.Config, written: Path, nodeid: str) -> list[pytest.TestReport]:
