@@ -1,5 +1,7 @@
 """The site as mkdocs makes it, once in a session, and what its pages link to."""
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -7,11 +9,12 @@ import zlib
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import NamedTuple
 from urllib.parse import unquote, urldefrag
 
 from tests.house.tree import ROOT
+
+SITE = Path("/run/site-of-docs")
 
 
 class Built(NamedTuple):
@@ -24,17 +27,27 @@ class Built(NamedTuple):
 
 @cache
 def build() -> Built:
-    """Make the site; in a directory that goes with the session."""
-    directory = mkdtemp(prefix="site-", dir="/run")
+    """Make the site, once for all workers; /run is the session's own, and goes with it."""
+    os.makedirs(SITE, exist_ok=True)
+    outcome = SITE / "outcome.json"
+    with open(SITE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not outcome.exists():
+            outcome.write_text(json.dumps(_make(SITE / "site")))
+    status, said = json.loads(outcome.read_text())
+    return Built(SITE / "site", status, said)
+
+
+def _make(directory: Path) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", directory],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(directory)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    return Built(Path(directory), done.returncode, done.stdout + done.stderr)
+    return done.returncode, done.stdout + done.stderr
 
 
 class Page(HTMLParser):
