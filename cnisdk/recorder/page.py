@@ -86,8 +86,8 @@ def chain(run: Run) -> str:
     for step in run.steps:
         if step.call is not None:
             lines.append(f"{title(step.call)}  (call {plain(step.call.id)})")
-        lines += [f"  {title(one)}  (call {plain(one.id)})" for one in step.delegates]
         lines += [f"    {plain(str(change))}" for change in step.changes()]
+        lines += [f"  {title(one)}  (call {plain(one.id)})" for one in step.delegates]
     return "\n".join(lines)
 
 
