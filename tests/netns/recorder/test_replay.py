@@ -184,7 +184,7 @@ def test_a_failed_add_fails_again(network: Network, host: Host) -> None:
 
 @pytest.mark.reference
 @pytest.mark.parametrize("name", ["podman/04-bridge-ADD", "ctr/00-bridge-ADD", "cri/00-bridge-ADD"])
-@pytest.mark.parametrize("directory", [OURS, REFERENCE])
+@pytest.mark.parametrize("directory", [OURS, REFERENCE], ids=["ours", "reference"])
 def test_calls_that_something_else_recorded_can_be_replayed(name: str, directory: str) -> None:
     path = CORPUS / f"{name}.json"
 
