@@ -3,8 +3,10 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -42,15 +44,18 @@ class Node:
         self.conf = host.state / "net.d"
         self.cache = host.state / "cni"
         self.queue = host.state / "queue"
-        self.socket = host.state / "agent" / "agent.sock"
-        for path in (self.bin, self.conf, self.cache, self.queue, self.socket.parent):
+        # Its path must not be longer than 107 bytes, wherever the tests' directory is.
+        directory = tempfile.mkdtemp(prefix="agent-", dir="/run")
+        self.stack = contextlib.ExitStack()
+        self.stack.callback(shutil.rmtree, directory)
+        self.socket = Path(directory, "agent.sock")
+        for path in (self.bin, self.conf, self.cache, self.queue):
             path.mkdir()
         for name in ("bridge", "host-local", "portmap", "firewall"):
             self.plugin(name)
         self.network = self.write("10-net.conflist")
         for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             host.run("sysctl", "-w", f"{name}=1")
-        self.stack = contextlib.ExitStack()
         self.wrapped: tuple[str, ...] = ()
         """What the doctor is started by, in a process of its own."""
         self.attach(host.container())

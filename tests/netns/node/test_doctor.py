@@ -235,8 +235,8 @@ def test_what_is_advised_mends_what_is_stale(host: Host) -> None:
 # -- the agent ---------------------------------------------------------------------------------
 
 
-def test_an_agent_that_serves_is_well(node: Node, tmp_path: Path) -> None:
-    with RunningAgent(tmp_path, native.script(sys.executable)) as agent:
+def test_an_agent_that_serves_is_well(node: Node) -> None:
+    with RunningAgent(node.socket.parent, native.script(sys.executable)) as agent:
         findings, unseen = node.diagnosis("--socket", str(agent.socket))
 
     assert (findings, unseen) == ([], [])

@@ -1,6 +1,7 @@
 """An agent serves calls whose launcher is recorded, and does not notice."""
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from tests.netns.recorder.conftest import Recorder, identity
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[RunningAgent]:
-    directory = tmp_path / "agent"
-    directory.mkdir()
-    with RunningAgent(directory, launcher(directory)) as agent:
-        yield agent
+def agent() -> Iterator[RunningAgent]:
+    # A socket's path must not be longer than 107 bytes, wherever the tests' directory is.
+    with tempfile.TemporaryDirectory(prefix="agent-", dir="/run") as name:
+        directory = Path(name)
+        with RunningAgent(directory, launcher(directory)) as agent:
+            yield agent
 
 
 def launcher(directory: Path) -> bytes:
