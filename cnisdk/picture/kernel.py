@@ -8,7 +8,7 @@ from ipaddress import IPv6Interface
 from typing import NamedTuple
 
 if sys.platform == "linux":
-    from cnisdk.net import addr, link, route
+    from cnisdk.net import addr, link, route, veth
     from cnisdk.net.netns import NetNS
     from cnisdk.net.rtnl import RTNL
 
@@ -27,6 +27,8 @@ class Space(NamedTuple):
     addresses: "dict[int, list[str]]"
     """By the link's index; those that the kernel gives by itself left out."""
     routes: "list[route.Route]"
+    number: int = -1
+    """By which the namespace of who looked knows it, as in `Link.peer_netnsid`."""
 
     def find(self, name: str) -> "link.Link | None":
         """Return the link called ``name``."""
@@ -57,8 +59,9 @@ def look(path: str) -> Space:
 
 def look_into(netns: "NetNS") -> Space:
     """Return an open namespace."""
-    with RTNL(netns) as rtnl:
-        return _space(netns.path, netns, rtnl)
+    with RTNL() as host, RTNL(netns) as rtnl:
+        found = _space(netns.path, netns, rtnl)
+        return found._replace(number=veth.nsid(host, netns))
 
 
 def _space(path: str, netns: "NetNS", rtnl: "RTNL") -> Space:

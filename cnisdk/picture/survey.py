@@ -171,7 +171,7 @@ class _Survey:
             return
         if found.kind != "veth":
             end.parent = far.name
-        elif (far.kind, far.peer_index) == ("veth", found.index):
+        elif (far.kind, *_other(far)) == ("veth", found.index, space.number):
             end.port = far.name
             self.ports.add(far.index)
             master = self.links.get(far.master)
@@ -198,7 +198,7 @@ class _Survey:
             space = self._space(path)
             for found in space.interfaces() if space and space.identity not in seen else ():
                 cable = cables.get(found.peer_index)
-                if space and cable and cable.peer_index == found.index:
+                if space and cable and _other(cable) == (found.index, space.number):
                     del cables[cable.index]
                     self._nobodys(cable, space, found, living.get(space.identity))
             if space:
@@ -363,3 +363,8 @@ def _link(space: Space, found: "link.Link") -> Link:
         addresses=list(space.addresses.get(found.index, ())),
         alias=found.alias,
     )
+
+
+def _other(end: "link.Link") -> tuple[int, int]:
+    """Return the index of a cable's other end, and the number of the namespace it counts in."""
+    return end.peer_index, end.peer_netnsid

@@ -5,6 +5,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from ipaddress import IPv4Interface
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -286,6 +287,28 @@ def test_the_bridges_of_others_are_shown_and_not_blamed(town: Town) -> None:
 
     assert town.wrong() == []
     assert "vethother  ⇄  " in town.show().stdout
+
+
+def test_an_end_of_the_same_index_elsewhere_is_not_taken_for_a_cables_own(town: Town) -> None:
+    """As in the containers of another host, which live in namespaces with names beside ours."""
+    town.attach("web")
+    ours, first, other = (town.host.container() for _ in range(3))
+    town.plant_veth("vethleak", ours)
+    index = town.host.links()["vethleak"]["ifindex"]
+    peer = ours.links()["eth7"]["ifindex"]
+    pair = ["index", str(peer), "type", "veth", "peer", "name", "vethx", "index", str(index)]
+    first.run("ip", "link", "add", "eth9", *pair, "netns", other.path)
+    for container in (first, other):
+        alias = Path("/run/netns") / f"0-{container.id}"  # comes before ours
+        alias.touch()
+        town.host.run("mount", "--bind", container.path, str(alias))
+
+    (found,) = (one for one in town.picture()["wrong"] if one["kind"] == "leaked-link")
+    for container in (first, other):
+        town.host.run("umount", f"/run/netns/0-{container.id}")
+        Path(f"/run/netns/0-{container.id}").unlink()
+
+    assert "leads to eth7 in" in found["text"]
 
 
 @pytest.mark.parametrize("marked", [False, True])
