@@ -1,6 +1,10 @@
 """The verb that begins a plugin."""
 
+import json
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -47,17 +51,36 @@ def new(
     answers = {"name": name, "kind": kind, "description": description}
     given = {key: value for key, value in answers.items() if value is not None}
     try:
-        made = cookiecutter(
-            str(template()),
-            no_input=no_input,
-            extra_context=given,
-            output_dir=str(output),
-            default_config=True,
-        )
+        with _passing() as config:
+            made = cookiecutter(
+                str(template()),
+                no_input=no_input,
+                extra_context=given,
+                output_dir=str(output),
+                config_file=config,
+            )
     except CookiecutterException as err:
         raise click.ClickException(f"no project was made: {err}") from err
     click.echo(made)
     click.echo(f"Next: cd {Path(made).name} && make demo", err=True)
+
+
+@contextmanager
+def _passing() -> Iterator[str]:
+    """Yield a configuration for cookiecutter with which nothing of it stays but the project.
+
+    By itself it leaves the hooks that it ran where `tempfile` makes files, and the answers in the
+    home directory.  What a user has configured for cookiecutter does not count.
+    """
+    with tempfile.TemporaryDirectory(prefix="cnisdk-new-") as directory:
+        config = Path(directory, "config.yaml")
+        places = dict.fromkeys(("replay_dir", "cookiecutters_dir"), directory)
+        config.write_text(json.dumps(places))  # which is YAML, too
+        before, tempfile.tempdir = tempfile.tempdir, directory
+        try:
+            yield str(config)
+        finally:
+            tempfile.tempdir = before
 
 
 def template() -> Path:

@@ -78,6 +78,22 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     assert list((tmp_path / "cni-mine").iterdir()) == []
 
 
+@pytest.mark.parametrize(("name", "made"), [("mine", ["cni-mine"]), ("bridge", [])])
+def test_nothing_is_left_but_the_project(
+    name: str, made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cookiecutter by itself leaves its hooks in /tmp, and answers in the home directory."""
+    for variable in ("HOME", "TMPDIR"):
+        (tmp_path / variable).mkdir()
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    (tmp_path / "here").mkdir()
+
+    cnisdk("new", name, "--no-input", cwd=tmp_path / "here")
+
+    left = {path.name: sorted(one.name for one in path.iterdir()) for path in tmp_path.iterdir()}
+    assert left == {"HOME": [], "TMPDIR": [], "here": made}
+
+
 def declared(directory: Path) -> dict[str, Any]:
     return tomllib.loads((directory / "pyproject.toml").read_text())
 
