@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnisdk.cli.options import NETNS_DIR, Settings, Wanted, with_attachment, with_settings
+from cnisdk.cli.options import Settings, Wanted, with_attachment, with_settings
+from cnisdk.runtime.defaults import NETNS_DIR
 
 if TYPE_CHECKING:
     from cnisdk.runtime.attachment import AttachmentParameters

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cnisdk.agent.queue import DIRECTORY
-from cnisdk.cli.options import CACHE_DIR
+from cnisdk.console.common_options import cache_dir_option
 from cnisdk.node import places
 from cnisdk.node.doctor.examine import examine
 from cnisdk.node.doctor.finding import Report
@@ -35,13 +35,7 @@ from cnisdk.node.root import Root
     default=None,
     help="Whose directories are meant.  [default: found out]",
 )
-@click.option(
-    "--cache-dir",
-    metavar="DIR",
-    default=CACHE_DIR,
-    show_default=True,
-    help="Directory in which runtimes remember attachments.",
-)
+@cache_dir_option
 @click.option(
     "--socket",
     metavar="PATH",

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from cnisdk.console.common_options import (
+    cache_dir_option,
+    cni_path_option,
+    config_dir_option,
+    ifname_option,
+)
+from cnisdk.runtime.defaults import NETNS_DIR, PLUGIN_DIRS
+
 if TYPE_CHECKING:
     from cnisdk.runtime.attachment import AttachmentParameters
     from cnisdk.runtime.cache import Cache
     from cnisdk.runtime.config import NetworkConfig
     from cnisdk.runtime.runtime import Runtime
-
-CONFIG_DIR = "/etc/cni/net.d"
-CACHE_DIR = "/var/lib/cni"
-PLUGIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni")
-NETNS_DIR = "/run/netns"
 
 Command = Callable[..., Any]
 
@@ -76,6 +79,13 @@ class Wanted(NamedTuple):
         )
 
 
+plugin_dirs_option = cni_path_option(
+    f"Directories of plugins, separated by {os.pathsep!r}.  "
+    f"[default: those of {', '.join(PLUGIN_DIRS)} that exist]"
+)
+"""For a command that makes of it what `plugin_dirs` does."""
+
+
 def warn(message: str) -> None:
     """Tell on stderr what is no failure."""
     click.echo(f"Warning: {message}", err=True)
@@ -84,34 +94,11 @@ def warn(message: str) -> None:
 def with_settings(command: Command) -> Command:
     """Add the options behind `Settings`; the command gets them as ``settings``."""
 
-    @click.option(
-        "--config-dir",
-        metavar="DIR",
-        envvar="NETCONFPATH",
-        default=CONFIG_DIR,
-        show_default=True,
-        show_envvar=True,
-        help="Directory of network configurations.",
-    )
-    @click.option(
-        "--cni-path",
-        metavar="DIRS",
-        envvar="CNI_PATH",
-        show_envvar=True,
-        help=f"Directories of plugins, separated by {os.pathsep!r}.  "
-        f"[default: those of {', '.join(PLUGIN_DIRS)} that exist]",
-    )
-    @click.option(
-        "--cache-dir",
-        metavar="DIR",
-        default=CACHE_DIR,
-        show_default=True,
-        help="Directory in which attachments are remembered.",
-    )
+    @config_dir_option
+    @plugin_dirs_option
+    @cache_dir_option
     @functools.wraps(command)
-    def wrapped(
-        *args: Any, config_dir: str, cni_path: str | None, cache_dir: str, **kwargs: Any
-    ) -> Any:
+    def wrapped(*args: Any, config_dir: str, cni_path: str, cache_dir: str, **kwargs: Any) -> Any:
         settings = Settings(config_dir, plugin_dirs(cni_path), cache_dir)
         return command(*args, settings=settings, **kwargs)
 
@@ -123,15 +110,7 @@ def with_attachment(*, netns_required: bool) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         @click.argument("netns", required=netns_required)
-        @click.option(
-            "-i",
-            "--ifname",
-            envvar="CNI_IFNAME",
-            default="eth0",
-            show_default=True,
-            show_envvar=True,
-            help="Name of the interface in the container.",
-        )
+        @ifname_option
         @click.option(
             "--container-id",
             metavar="ID",
@@ -179,8 +158,8 @@ def with_attachment(*, netns_required: bool) -> Callable[[Command], Command]:
     return decorate
 
 
-def plugin_dirs(cni_path: str | None) -> tuple[str, ...]:
-    """Return CNI_PATH as directories; unset, the usual ones that exist."""
+def plugin_dirs(cni_path: str) -> tuple[str, ...]:
+    """Return CNI_PATH as directories; where it is empty, the usual ones that exist."""
     if cni_path:
         return tuple(cni_path.split(os.pathsep))
     return tuple(d for d in PLUGIN_DIRS if os.path.isdir(d)) or PLUGIN_DIRS

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cnisdk.cli.options import PLUGIN_DIRS, plugin_dirs, warn
+from cnisdk.cli.options import plugin_dirs, plugin_dirs_option, warn
 
 
 @click.command()
@@ -15,15 +15,8 @@ from cnisdk.cli.options import PLUGIN_DIRS, plugin_dirs, warn
 @click.option(
     "--strict", is_flag=True, help="Forbid keys that no plugin declares: editors show typos."
 )
-@click.option(
-    "--cni-path",
-    metavar="DIRS",
-    envvar="CNI_PATH",
-    show_envvar=True,
-    help=f"Directories of plugins, separated by {os.pathsep!r}.  "
-    f"[default: those of {', '.join(PLUGIN_DIRS)} that exist]",
-)
-def schema(plugin: str | None, cni_path: str | None, *, conflist: bool, strict: bool) -> None:
+@plugin_dirs_option
+def schema(plugin: str | None, cni_path: str, *, conflist: bool, strict: bool) -> None:
     """Print the JSON Schema (2020-12) of a plugin's configuration, or of a whole network's.
 
     PLUGIN is the name of a plugin that is installed here or in CNI_PATH, or the path of an
@@ -45,7 +38,7 @@ def schema(plugin: str | None, cni_path: str | None, *, conflist: bool, strict: 
     click.echo(_json.dumps(made, indent=2))
 
 
-def _of_plugin(plugin: str, cni_path: str | None) -> Mapping[str, Any]:
+def _of_plugin(plugin: str, cni_path: str) -> Mapping[str, Any]:
     from cnisdk import invoke
     from cnisdk.cli.plugins import Plugins, is_ours, schema_of
     from cnisdk.errors import InvalidEnvironmentError
@@ -66,7 +59,7 @@ def _of_plugin(plugin: str, cni_path: str | None) -> Mapping[str, Any]:
     return schema_of(path)
 
 
-def _all(cni_path: str | None) -> dict[str, dict[str, Any]]:
+def _all(cni_path: str) -> dict[str, dict[str, Any]]:
     from cnisdk.cli.plugins import Plugins
     from cnisdk.errors import CNIError
 

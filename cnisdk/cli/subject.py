@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cnisdk.cli.options import PLUGIN_DIRS
+from cnisdk.console.common_options import cni_path_option
+from cnisdk.runtime.defaults import PLUGIN_DIRS
 
 if TYPE_CHECKING:
     from cnisdk.conformance.subject import Subject
@@ -43,13 +44,7 @@ def subject_options(
         click.option(
             "--cni-version", metavar="VERSION", help="Test with no newer version than this."
         ),
-        click.option(
-            "--cni-path",
-            metavar="DIRS",
-            envvar="CNI_PATH",
-            show_envvar=True,
-            help="Directories of plugins that it delegates to, beside its own.",
-        ),
+        cni_path_option("Directories of plugins that it delegates to, beside its own."),
     )
 
     def decorate(command: CommandT) -> CommandT:

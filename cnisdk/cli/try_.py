@@ -6,22 +6,17 @@ from pathlib import Path
 
 import click
 
-from cnisdk.cli.options import PLUGIN_DIRS
 from cnisdk.cli.subject import enter
+from cnisdk.console.common_options import cni_path_option
+from cnisdk.runtime.defaults import PLUGIN_DIRS
 
 
 @click.command("try")
 @click.argument(
     "network", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-@click.option(
-    "--cni-path",
-    metavar="DIRS",
-    envvar="CNI_PATH",
-    show_envvar=True,
-    help="Directories of the network's plugins.  [default: /opt/cni/bin, /usr/lib/cni]",
-)
-def try_(network: Path, cni_path: str | None) -> None:
+@cni_path_option(f"Directories of the network's plugins.  [default: {', '.join(PLUGIN_DIRS)}]")
+def try_(network: Path, cni_path: str) -> None:
     """Attach two containers to a network, ping, check, detach; on a private host.
 
     FILE is the network's configuration, a list of plugins or a single one.  Needs no root, and

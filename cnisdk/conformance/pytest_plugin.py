@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cnisdk.runtime.defaults import PLUGIN_DIRS
+
 if TYPE_CHECKING:
     from cnisdk.conformance.check import Check
     from cnisdk.conformance.host import Container, Host
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from cnisdk.runtime import Runtime
 
 FIXTURES = frozenset({"cni_host", "cni_container", "cni_run", "cni_runtime"})
-_PLUGIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni")
 _bench: "pytest.StashKey[Bench]" = pytest.StashKey()
 
 
@@ -134,7 +135,7 @@ def _subject(config: pytest.Config) -> "Subject":
 
 def _search_path() -> tuple[str, ...]:
     path = os.environ.get("CNI_PATH")
-    return tuple(path.split(os.pathsep)) if path else _PLUGIN_DIRS
+    return tuple(path.split(os.pathsep)) if path else PLUGIN_DIRS
 
 
 class Conformance(pytest.Collector):

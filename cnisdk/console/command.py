@@ -25,8 +25,8 @@ from cnisdk.console.options import (
 )
 from cnisdk.console.subject import Subject, listed
 from cnisdk.errors import CNIError
-from cnisdk.runtime import directory
 from cnisdk.runtime.attachment import AttachmentParameters
+from cnisdk.runtime.defaults import CONFIG_DIR
 from cnisdk.types import _json
 
 
@@ -55,7 +55,7 @@ def command_of(subject: Subject) -> click.Group:
         help=f"{doc}\n\nA CNI plugin (versions {', '.join(subject.plugin.versions)}); these verbs "
         "do what a container runtime does with it.",
         epilog="NETNS is a path, a name as in 'ip netns', pid:NUMBER, docker:NAME or podman:NAME.  "
-        f"Without --config the first network of {directory.DEFAULT} that uses {subject.name} is "
+        f"Without --config the first network of {CONFIG_DIR} that uses {subject.name} is "
         "taken, else its documented default.",
         context_settings={"help_option_names": ["-h", "--help"], "obj": subject},
     )

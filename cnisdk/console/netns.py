@@ -9,9 +9,7 @@ import re
 import subprocess
 
 from cnisdk.errors import InvalidEnvironmentError, UnknownContainerError
-
-DIRECTORY = "/run/netns"
-"""Where ip-netns(8) and most runtimes have namespaces."""
+from cnisdk.runtime.defaults import NETNS_DIR
 
 ENGINES = ("docker", "podman")
 
@@ -48,7 +46,7 @@ def path_of(text: str) -> str:
         return _of_container(kind, name)
     if not text:
         raise ValueError("is empty")
-    path = os.path.abspath(text) if "/" in text else os.path.join(DIRECTORY, text)
+    path = os.path.abspath(text) if "/" in text else os.path.join(NETNS_DIR, text)
     _check(path)
     return path
 

@@ -13,11 +13,17 @@ import click
 from cnisdk import names
 from cnisdk.console import choice as choices, netns
 from cnisdk.console.choice import Choice
-from cnisdk.console.subject import PLUGIN_DIRS, Subject
+from cnisdk.console.common_options import (
+    cache_dir_option,
+    cni_path_option,
+    config_dir_option,
+    ifname_option,
+)
+from cnisdk.console.subject import Subject
 from cnisdk.errors import CNIError
-from cnisdk.runtime import cache as caches, directory
 from cnisdk.runtime.attachment import AttachmentParameters
 from cnisdk.runtime.cache import Cache
+from cnisdk.runtime.defaults import PLUGIN_DIRS
 from cnisdk.types import _json
 from cnisdk.types.args import parse
 
@@ -65,31 +71,12 @@ def with_settings(command: Command) -> Command:
         help="A plugin's configuration, or a network's, of which this plugin's part is taken; "
         "- for stdin.",
     )
-    @click.option(
-        "--config-dir",
-        metavar="DIR",
-        envvar="NETCONFPATH",
-        default=directory.DEFAULT,
-        show_default=True,
-        show_envvar=True,
-        help="Directory of network configurations.",
+    @config_dir_option
+    @cni_path_option(
+        f"Directories of plugins to delegate to, separated by {os.pathsep!r}.  [default: this "
+        f"executable's own, and those of {', '.join(PLUGIN_DIRS)} that exist]"
     )
-    @click.option(
-        "--cni-path",
-        metavar="DIRS",
-        envvar="CNI_PATH",
-        default="",
-        show_envvar=True,
-        help=f"Directories of plugins to delegate to, separated by {os.pathsep!r}.  [default: this "
-        f"executable's own, and those of {', '.join(PLUGIN_DIRS)} that exist]",
-    )
-    @click.option(
-        "--cache-dir",
-        metavar="DIR",
-        default=caches.DEFAULT,
-        show_default=True,
-        help="Directory in which attachments are remembered.",
-    )
+    @cache_dir_option
     @functools.wraps(command)
     def wrapped(
         *args: Any,
@@ -112,15 +99,7 @@ def with_attachment(command: Command) -> Command:
     """Add what names an attachment; the command gets ``wanted``, its namespace still as typed."""
 
     @click.argument("container_id", metavar="CID")
-    @click.option(
-        "-i",
-        "--ifname",
-        envvar="CNI_IFNAME",
-        default="eth0",
-        show_default=True,
-        show_envvar=True,
-        help="Name of the interface in the container.",
-    )
+    @ifname_option
     @click.option(
         "--args", "cni_args", metavar="K=V;...", default="", help="CNI_ARGS for the plugin."
     )

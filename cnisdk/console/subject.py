@@ -11,9 +11,7 @@ from cnisdk.call import Served
 from cnisdk.plugin import Plugin
 from cnisdk.runtime.attachment import AttachmentParameters
 from cnisdk.runtime.config import PluginObject
-
-PLUGIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni")
-"""Where plugins usually are."""
+from cnisdk.runtime.defaults import PLUGIN_DIRS
 
 
 class Subject(NamedTuple):

@@ -23,9 +23,9 @@ from cnisdk.errors import CNIError, DecodingError, InvalidEnvironmentError, IOFa
 from cnisdk.runtime import result
 from cnisdk.runtime.attachment import AttachmentParameters
 from cnisdk.runtime.config import NetworkConfig
+from cnisdk.runtime.defaults import CACHE_DIR
 from cnisdk.types import _json
 
-DEFAULT = "/var/lib/cni"
 KIND = "cniCacheV1"
 
 
@@ -62,7 +62,7 @@ class CachedAttachment:
 class Cache:
     """The attachments of one runtime."""
 
-    def __init__(self, directory: str = DEFAULT) -> None:
+    def __init__(self, directory: str = CACHE_DIR) -> None:
         self.directory = directory
         self.results = os.path.join(directory, "results")
 

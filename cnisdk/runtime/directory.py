@@ -16,9 +16,8 @@ from typing import NamedTuple
 from cnisdk import names
 from cnisdk.errors import IOFailureError
 from cnisdk.runtime.config import NetworkConfig, PluginObject, parse_drop_in
+from cnisdk.runtime.defaults import CONFIG_DIR
 from cnisdk.runtime.errors import BrokenConfigError, NetworkNotFoundError
-
-DEFAULT = "/etc/cni/net.d"
 
 Locate = Callable[[str], str]
 
@@ -68,7 +67,7 @@ class Scan(NamedTuple):
         raise NetworkNotFoundError(name, self.directory, listed, self.broken)
 
 
-def scan(directory: str = DEFAULT, *, locate: Locate = str) -> Scan:
+def scan(directory: str = CONFIG_DIR, *, locate: Locate = str) -> Scan:
     """Read every configuration of ``directory``; one that does not exist holds none.
 
     ``locate`` says what to open in place of a path, where the directory is another machine's.

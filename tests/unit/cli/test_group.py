@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from cnisdk.cli.group import COMMANDS, cnisdk
-from cnisdk.cli.options import PLUGIN_DIRS, netns_path, plugin_dirs
+from cnisdk.cli.options import netns_path, plugin_dirs
+from cnisdk.runtime.defaults import PLUGIN_DIRS
 
 
 def python(code: str) -> str:
@@ -70,5 +71,5 @@ def test_a_namespace_is_a_name_or_a_path(typed: str, path: str) -> None:
 
 
 def test_plugins_are_looked_for_in_the_usual_directories_unless_told() -> None:
-    assert set(plugin_dirs(None)) <= set(PLUGIN_DIRS)
+    assert set(plugin_dirs("")) <= set(PLUGIN_DIRS)
     assert plugin_dirs("/a:/b") == ("/a", "/b")
