@@ -24,7 +24,25 @@ _UINT32 = Field(ge=0, le=2**32 - 1)
 _LENIENT = Field(strict=False)  # a list is as good as a tuple
 
 
-class Interface(WireModel, strict=True):
+class ResultModel(WireModel, strict=True):
+    """What a plugin changes in a result that it was given: the result, or a part of it."""
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with ``changes`` in the named fields, checked as any other value.
+
+        Keys that are not declared stay as they are.  A name that is no field's is a TypeError.
+        """
+        fields = values(self)
+        if unknown := changes.keys() - fields.keys():
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        made = type(self)(**{**fields, **changes})
+        if made.model_extra is not None:
+            for key, value in (self.model_extra or {}).items():
+                made.model_extra.setdefault(key, value)
+        return made
+
+
+class Interface(ResultModel):
     """An interface that the attachment created, in the container or on the host."""
 
     name: str
@@ -38,7 +56,7 @@ class Interface(WireModel, strict=True):
     """The platform's name of the PCI device behind the interface."""
 
 
-class IPConfig(WireModel, strict=True):
+class IPConfig(ResultModel):
     """An address that the attachment assigned."""
 
     address: Annotated[IPv4Interface | IPv6Interface, Parsed(_address.interface, _TEXT)]
@@ -47,7 +65,7 @@ class IPConfig(WireModel, strict=True):
     """Index into the result's ``interfaces``; None while it is nobody's, as from IPAM."""
 
 
-class Route(WireModel, strict=True):
+class Route(ResultModel):
     """A route in the container."""
 
     dst: Annotated[IPv4Network | IPv6Network, Parsed(_address.network, _TEXT)]
@@ -61,7 +79,7 @@ class Route(WireModel, strict=True):
     """0 is global, 253 link, 254 host."""
 
 
-class DNS(WireModel, strict=True):
+class DNS(ResultModel):
     """Resolver settings; also what a configuration says about them."""
 
     nameservers: Annotated[tuple[str, ...], _LENIENT] = ()
@@ -76,7 +94,7 @@ class DNS(WireModel, strict=True):
         )
 
 
-class Result(WireModel, strict=True):
+class Result(ResultModel):
     """What the container got."""
 
     cni_version: str = Field(default="1.1.0", alias="cniVersion")
@@ -85,11 +103,3 @@ class Result(WireModel, strict=True):
     ips: Annotated[tuple[IPConfig, ...], _LENIENT] = ()
     routes: Annotated[tuple[Route, ...], _LENIENT] = ()
     dns: DNS = Field(default_factory=DNS)
-
-    def replace(self, **changes: Any) -> Self:
-        """Return a copy with ``changes`` in the named fields, checked as any other value."""
-        made = type(self)(**{**values(self), **changes})
-        if made.model_extra is not None:
-            for key, value in (self.model_extra or {}).items():
-                made.model_extra.setdefault(key, value)
-        return made

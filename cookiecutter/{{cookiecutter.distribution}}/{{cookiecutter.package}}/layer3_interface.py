@@ -23,7 +23,7 @@ def complete(reserved: Result, interfaces: tuple[Interface, ...]) -> Result:
     for ip in reserved.ips:
         if ip.gateway is None:
             raise PluginError("IPAM gave no gateway", str(ip.address))
-    ips = (ip.model_copy(update={"interface": CONTAINER}) for ip in reserved.ips)
+    ips = (ip.replace(interface=CONTAINER) for ip in reserved.ips)
     return reserved.replace(interfaces=interfaces, ips=tuple(ips))
 
 

@@ -31,6 +31,44 @@ def test_replace_checks_what_it_puts_in_and_keeps_the_rest() -> None:
         result.replace(interfaces=(1,))
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        (Interface(name="eth0", mac="0a:58:0a:01:00:02"), {"mtu": 1400}),
+        (IPConfig.model_validate({"address": "10.1.0.2/24"}), {"interface": 1}),
+        (Route.model_validate({"dst": "10.1.2.3/24"}), {"gw": IPv4Address("10.1.2.1")}),
+        (DNS(search=("a",)), {"domain": "example.com"}),
+    ],
+)
+def test_every_part_of_a_result_can_be_replaced_in_a_copy(
+    part: Any, changes: dict[str, Any]
+) -> None:
+    before = repr(part)
+    changed = type(part).model_validate({**dict(part), "x-vendor": 1}).replace(**changes)
+
+    ((name, value),) = changes.items()
+    assert (getattr(changed, name), changed.model_extra) == (value, {"x-vendor": 1})
+    rest = {"model_fields_set", "model_extra", name}
+    assert {k: v for k, v in vars(changed).items() if k not in rest} == {
+        k: v for k, v in vars(part).items() if k not in rest
+    }
+    assert str(dict(changed).get("dst", "")) == str(dict(part).get("dst", ""))
+    assert repr(part) == before
+
+
+@pytest.mark.parametrize("field", ["interface", "gateway", "address"])
+def test_replace_refuses_a_value_that_no_constructor_takes(field: str) -> None:
+    with pytest.raises(ValidationError):
+        IPConfig.model_validate({"address": "10.1.0.2/24"}).replace(**{field: -1})
+
+
+@pytest.mark.parametrize("name", ["mtuu", "pciID", "model_extra"])
+def test_replace_refuses_a_name_that_is_no_fields(name: str) -> None:
+    """It would be a key of the answer, and nobody would notice."""
+    with pytest.raises(TypeError, match=f"Interface has no field {name}"):
+        Interface(name="eth0").replace(**{name: 1})
+
+
 def test_result_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Interface(name="eth0").name = "eth1"  # type: ignore[misc]
