@@ -263,12 +263,21 @@ def version(subject: Subject, *, human: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Forbid keys that the plugin does not declare: editors show typos.",
+)
 @click.pass_obj
 @human_option
-def schema(subject: Subject, *, human: bool) -> None:
-    """Print the JSON Schema of the plugin's configuration."""
-    from cnisdk.types.schema import plugin_schema
+def schema(subject: Subject, *, strict: bool, human: bool) -> None:
+    """Print the JSON Schema of the plugin's configuration.
+
+    Keys that are not declared are allowed, as the specification wants it, unless --strict.
+    """
+    from cnisdk.types.schema import closed, plugin_schema
 
     about = subject.plugin.__doc__ or ""
     made = plugin_schema(subject.plugin.config_type, name=subject.name, about=about)
+    made = closed(made) if strict else made
     click.echo(table.of_schema(made) if human else _json.dumps(made, indent=2))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from cnisdk import runner
 from cnisdk.console.command import command_of
@@ -76,6 +77,15 @@ def test_version_prints_what_the_verb_of_the_specification_does(typed: Typed) ->
 def test_schema_prints_json(typed: Typed) -> None:
     assert json.loads(typed("schema").stdout)["properties"]["type"]["type"] == "string"
     assert typed("schema", "--human").stdout.startswith("KEY")
+
+
+def test_a_strict_schema_forbids_what_is_not_declared(typed: Typed) -> None:
+    misspelt = {"type": "probe", "cniVersoin": "1.1.0"}
+    usual, strict = (json.loads(typed("schema", *how).stdout) for how in ([], ["--strict"]))
+
+    assert Draft202012Validator(usual).is_valid(misspelt)
+    assert not Draft202012Validator(strict).is_valid(misspelt)
+    assert Draft202012Validator(strict).is_valid({"type": "probe", "cniVersion": "1.1.0"})
 
 
 def test_a_failure_is_status_1_with_nothing_on_stdout(typed: Typed, tmp_path: Path) -> None:
