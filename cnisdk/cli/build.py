@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cnisdk.build import progress
+from cnisdk.cli.failure import told
 
 
 @click.command("build")
@@ -72,13 +73,8 @@ def build(
     from cnisdk.build.errors import BuildError
 
     options = executable.Options(standalone, python, warm, unpack_dirs)
-    try:
+    with told(BuildError):
         built = executable.build(projects, output, options, bar)
-    except BuildError as err:
-        click.echo(f"Error: {err}", err=True)
-        if err.step:
-            click.echo(f"Next: {err.step}", err=True)
-        raise click.exceptions.Exit(1) from err
     for path in built.paths:
         click.echo(path)
     click.echo(f"{built.size / 1e6:.1f} MB, needs {built.kind}", err=True)

@@ -5,36 +5,18 @@ from typing import Any
 
 import click
 
-from cnisdk.agent.queue import DIRECTORY
+from cnisdk.cli.failure import told
+from cnisdk.cli.node import Where, bin_dirs_option, queue_option, with_node
 from cnisdk.console.common_options import cache_dir_option
-from cnisdk.node import places
 from cnisdk.node.doctor.examine import examine
 from cnisdk.node.doctor.finding import Report
 from cnisdk.node.doctor.node import Node
 from cnisdk.node.errors import NodeError
-from cnisdk.node.root import Root
 
 
 @click.command()
-@click.option(
-    "--bin-dir",
-    "bin_dirs",
-    metavar="DIR",
-    multiple=True,
-    help="Directory of plugins; may be repeated.  [default: where the node's runtime looks]",
-)
-@click.option(
-    "--conf-dir",
-    metavar="DIR",
-    default="",
-    help="Directory of networks.  [default: where the node's runtime looks]",
-)
-@click.option(
-    "--runtime",
-    type=click.Choice(list(places.RUNTIMES)),
-    default=None,
-    help="Whose directories are meant.  [default: found out]",
-)
+@bin_dirs_option
+@with_node("Directory of networks.")
 @cache_dir_option
 @click.option(
     "--socket",
@@ -42,30 +24,14 @@ from cnisdk.node.root import Root
     default="",
     help="Where an agent listens.  [default: where plugins look for one]",
 )
-@click.option(
-    "--queue",
-    metavar="DIR",
-    default=DIRECTORY,
-    show_default=True,
-    help="Directory of the DELs that wait for an agent.",
-)
-@click.option(
-    "--prefix",
-    metavar="DIR",
-    default="/",
-    show_default=True,
-    type=click.Path(exists=True, file_okay=False),
-    help="The node's root, where it is mounted.",
-)
+@queue_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(
     bin_dirs: tuple[str, ...],
-    conf_dir: str,
-    runtime: str | None,
+    where: Where,
     cache_dir: str,
     socket: str,
     queue: str,
-    prefix: str,
     *,
     as_json: bool,
 ) -> None:
@@ -73,14 +39,9 @@ def doctor(
 
     Changes nothing.  Exit status 1 if there is a problem, 0 if there are at most warnings.
     """
-    root = Root(prefix)
-    try:
-        where = places.find(root, runtime=runtime or "", bin_dirs=bin_dirs, conf_dir=conf_dir)
-    except NodeError as err:
-        click.echo(f"Error: {err}", err=True)
-        click.echo(f"Next: {err.step}", err=True)
-        raise click.exceptions.Exit(1) from err
-    node = Node(root, where, cache_dir=cache_dir, socket=socket, queue_dir=queue)
+    with told(NodeError):
+        places = where.places(*bin_dirs)
+    node = Node(where.root, places, cache_dir=cache_dir, socket=socket, queue_dir=queue)
     report = examine(node)
     if as_json:
         from cnisdk.types import _json

@@ -2,10 +2,10 @@
 
 import click
 
-from cnisdk.node import places
+from cnisdk.cli.failure import told
+from cnisdk.cli.node import Where, with_node
 from cnisdk.node.errors import NodeError
 from cnisdk.node.install import Installation, default_name
-from cnisdk.node.root import Root
 
 
 @click.command()
@@ -14,30 +14,9 @@ from cnisdk.node.root import Root
     "--bin-dir",
     metavar="DIR",
     default="",
-    callback=lambda _, __, value: _absolute("--bin-dir", value),
     help="Where executables go.  [default: where the node's runtime looks]",
 )
-@click.option(
-    "--conf-dir",
-    metavar="DIR",
-    default="",
-    callback=lambda _, __, value: _absolute("--conf-dir", value),
-    help="Where networks go.  [default: where the node's runtime looks]",
-)
-@click.option(
-    "--runtime",
-    type=click.Choice(list(places.RUNTIMES)),
-    default=None,
-    help="Whose directories are meant.  [default: found out]",
-)
-@click.option(
-    "--prefix",
-    metavar="DIR",
-    default="/",
-    show_default=True,
-    type=click.Path(exists=True, file_okay=False),
-    help="The node's root, where it is mounted.",
-)
+@with_node("Where networks go.")
 @click.option(
     "--name",
     metavar="NAME",
@@ -55,9 +34,7 @@ from cnisdk.node.root import Root
 def install(
     files: tuple[str, ...],
     bin_dir: str,
-    conf_dir: str,
-    runtime: str | None,
-    prefix: str,
+    where: Where,
     name: str,
     *,
     uninstall: bool,
@@ -72,32 +49,18 @@ def install(
     """
     if not files and not (uninstall and name):
         raise click.UsageError("say which FILEs" + (", or --name" if uninstall else ""))
-    root = Root(prefix)
-    try:
-        installation = Installation(root, name or default_name(files), _say)
+    for option, value in (("--bin-dir", bin_dir), ("--conf-dir", where.conf_dir)):
+        if value and not value.startswith("/"):
+            raise click.UsageError(f"{option} {value}: a path of the node begins with /")
+    with told(NodeError):
+        installation = Installation(where.root, name or default_name(files), _say)
         if uninstall:
             installation.uninstall(dry_run=dry_run)
             return
-        where = places.find(
-            root,
-            runtime=runtime or "",
-            bin_dirs=(bin_dir,) if bin_dir else (),
-            conf_dir=conf_dir,
-        )
-        click.echo(f"to {where.bin_dir} and {where.conf_dir} ({where.why})", err=True)
-        installation.install(where, files, force=force, dry_run=dry_run)
-    except NodeError as err:
-        click.echo(f"Error: {err}", err=True)
-        if err.step:
-            click.echo(f"Next: {err.step}", err=True)
-        raise click.exceptions.Exit(1) from err
+        places = where.places(*filter(None, [bin_dir]))
+        click.echo(f"to {places.bin_dir} and {places.conf_dir} ({places.why})", err=True)
+        installation.install(places, files, force=force, dry_run=dry_run)
 
 
 def _say(verb: str, path: str) -> None:
     click.echo(f"{verb} {path}")
-
-
-def _absolute(option: str, value: str) -> str:
-    if value and not value.startswith("/"):
-        raise click.UsageError(f"{option} {value}: a path of the node begins with /")
-    return value

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnisdk.agent.queue import DIRECTORY
+from cnisdk.cli.node import queue_option
 from cnisdk.cli.options import Settings, with_settings
 from cnisdk.cli.paint import paint
 
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @with_settings
-@click.option(
-    "--queue",
-    metavar="DIR",
-    default=DIRECTORY,
-    show_default=True,
-    help="Directory of the DELs that wait for an agent.",
-)
+@queue_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw it; '-' is stdout."

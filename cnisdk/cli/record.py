@@ -1,11 +1,11 @@
 """``cnisdk record``: keep the calls that a runtime makes of a plugin."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
+from cnisdk.cli.failure import tell, told
+from cnisdk.cli.node import bin_dirs_option
 from cnisdk.node.errors import NodeError
 from cnisdk.recorder.wrapping import (
     CALLS,
@@ -29,13 +29,7 @@ _TEXT = {
 @click.command()
 @click.argument("plugins", metavar="[PLUGIN]...", nargs=-1)
 @click.option("--stop", is_flag=True, help="Put the plugins back in their places.")
-@click.option(
-    "--bin-dir",
-    "bin_dirs",
-    metavar="DIR",
-    multiple=True,
-    help="Directory of plugins; may be repeated.  [default: where the node's runtime looks]",
-)
+@bin_dirs_option
 @click.option(
     "--calls",
     metavar="DIR",
@@ -85,7 +79,7 @@ def record(
 
     What goes to a plugin by stdin is kept too.  It may have secrets, so only root can read it.
     """
-    with _explained():
+    with told(NodeError):
         if not plugins and not stop:
             _show(_all(bin_dirs))
             return
@@ -106,7 +100,7 @@ def record(
                     )
             except NodeError as err:
                 failed = True
-                _tell(err)
+                tell(err)
         if failed:
             raise click.exceptions.Exit(1)
 
@@ -144,18 +138,3 @@ def _show(found: list[Recorded]) -> None:
         click.echo(f"{one.path}: {_TEXT[one.state]}")
     if not found:
         click.echo("nothing is recorded; `cnisdk record PLUGIN` begins")
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except NodeError as err:
-        _tell(err)
-        raise click.exceptions.Exit(1) from err
-
-
-def _tell(err: NodeError) -> None:
-    click.echo(f"Error: {err}", err=True)
-    if err.step:
-        click.echo(f"Next: {err.step}", err=True)
