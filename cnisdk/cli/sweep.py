@@ -60,7 +60,7 @@ def sweep(executable: str, **options: Any) -> None:
     from cnisdk.conformance.check import Inapplicable
     from cnisdk.conformance.ptrace import UnsupportedError
     from cnisdk.conformance.sweep import changes, sweep as run
-    from cnisdk.conformance.tracer import Mode
+    from cnisdk.conformance.tracees import Mode
 
     try:
         if options["list_"]:

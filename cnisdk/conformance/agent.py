@@ -11,7 +11,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any
 
 from cnisdk.conformance import ptrace
 from cnisdk.conformance.execution import TIMEOUT
-from cnisdk.conformance.tracer import ANY_CHILD, Call, Mode, Trace, Tracees
+from cnisdk.conformance.tracees import Mode, Tracees, limited, waited
+from cnisdk.conformance.tracer import Call, Trace
 
 _SOCKET_VARIABLE = "CNISDK_SOCKET"  # of a launcher: where the agent listens
 _START = ("-P", "-c", "from cnisdk.cli import main; main()", "agent")
@@ -146,20 +146,14 @@ def _trace(agent: int, call: Call, point: int, mode: Mode, timeout: float) -> Tr
     tracees = Tracees(point, mode, started=True)
     _attach(agent, tracees)
     launcher = call.spawn()
-    timed_out = threading.Event()
 
     def give_up() -> None:
-        timed_out.set()
         tracees.kill()
         with contextlib.suppress(ProcessLookupError):
             os.kill(launcher, signal.SIGKILL)
 
-    timer = threading.Timer(timeout, give_up)
-    timer.start()
-    try:
+    with limited(timeout, give_up) as timed_out:
         status = _follow(launcher, tracees)
-    finally:
-        timer.cancel()
     return Trace(call.execution(status, timed_out=timed_out.is_set()), tracees.changes)
 
 
@@ -192,11 +186,7 @@ def _is_traced(thread: int) -> bool:
 def _follow(launcher: int, tracees: Tracees) -> int:
     """Let all run until the launcher has ended, and the tracees have too or are let go."""
     status: int | None = None
-    while True:
-        try:
-            pid, wait_status = os.waitpid(-1, ANY_CHILD)
-        except ChildProcessError:
-            return -signal.SIGKILL if status is None else status
+    for pid, wait_status in waited(-1):
         if pid == launcher:
             status = os.waitstatus_to_exitcode(wait_status)
             if not tracees.killed:
@@ -207,3 +197,4 @@ def _follow(launcher: int, tracees: Tracees) -> int:
             tracees.stopped(pid, wait_status)
         else:
             tracees.release(pid, wait_status)
+    return -signal.SIGKILL if status is None else status

@@ -38,7 +38,8 @@ from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.runner import ask_versions
 from cnisdk.conformance.story import STATE, Script
 from cnisdk.conformance.subject import Subject
-from cnisdk.conformance.tracer import Mode, trace
+from cnisdk.conformance.tracees import Mode
+from cnisdk.conformance.tracer import trace
 from cnisdk.conformance.world import Attachment, World
 
 STEPS = 10

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cnisdk.conformance.tracer import Mode
+from cnisdk.conformance.tracees import Mode
 from cnisdk.conformance.world import Attachment, World
 
 STATE = "$STATE"

@@ -27,7 +27,8 @@ from cnisdk.conformance.check import Inapplicable
 from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.runner import ask_versions
 from cnisdk.conformance.subject import Subject
-from cnisdk.conformance.tracer import Mode, Trace, trace
+from cnisdk.conformance.tracees import Mode
+from cnisdk.conformance.tracer import Trace, trace
 from cnisdk.conformance.world import Attachment, World
 
 WAYS = ("with the namespace", "without the namespace")

@@ -16,7 +16,8 @@ from cnisdk.conformance import ptrace
 from cnisdk.conformance.check import Kind
 from cnisdk.conformance.subject import Subject
 from cnisdk.conformance.sweep import Sweep, changes, sweep
-from cnisdk.conformance.tracer import Mode, trace
+from cnisdk.conformance.tracees import Mode
+from cnisdk.conformance.tracer import trace
 from tests.conformance import sweeping
 from tests.host import OURS
 

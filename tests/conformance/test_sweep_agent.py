@@ -14,7 +14,7 @@ from cnisdk.conformance.agent import Agent
 from cnisdk.conformance.check import Inapplicable, Kind
 from cnisdk.conformance.subject import Subject
 from cnisdk.conformance.sweep import changes, sweep
-from cnisdk.conformance.tracer import Mode
+from cnisdk.conformance.tracees import Mode
 from tests.host import OURS, Host
 
 

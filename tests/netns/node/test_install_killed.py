@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cnisdk.conformance.tracer import Mode, trace
+from cnisdk.conformance.tracees import Mode
+from cnisdk.conformance.tracer import trace
 from cnisdk.node.directory import DRAFT
 from cnisdk.node.errors import NodeError
 from cnisdk.node.install import Installation

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cnisdk.conformance.tracer import Mode, trace
+from cnisdk.conformance.tracees import Mode
+from cnisdk.conformance.tracer import trace
 from cnisdk.node.errors import NodeError
 from cnisdk.recorder import wrapping
 from cnisdk.recorder.wrapping import State, original, recorded
