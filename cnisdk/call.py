@@ -59,10 +59,14 @@ class Call(NamedTuple):
     """All variables the caller set; what a delegate inherits."""
     stdin: bytes = b""
     """The network configuration as it came; what a delegate is given."""
+    document: "dict[str, Any] | None" = None
+    """``stdin`` decoded, where somebody has done that already; nobody changes it."""
     stderr_fd: int = 2
     """Where the caller reads unstructured logs, and delegates write theirs."""
     netns_fd: int = NETNS_BY_PATH
     """CNI_NETNS already opened by the caller; owned by whoever made this Call."""
+    host_fd: int = -1
+    """The network namespace that the thread is in, where whoever made this Call has it open."""
     served: "Served | None" = None
     """Runs a plugin by name inside this process; returns None if it does not serve that one."""
     logger: "Callable[[Call, str], object] | None" = None

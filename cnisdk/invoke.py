@@ -210,7 +210,9 @@ def _delegate(
 ) -> bytes:
     environ = {**call.environ, "CNI_COMMAND": command}
     if call.served is not None:
-        inner = call._replace(command=command, environ=environ, stdin=stdin)
+        inner = call._replace(command=command, environ=environ)
+        if stdin is not call.stdin:
+            inner = inner._replace(stdin=stdin, document=None)
         answer = call.served(plugin, inner, hand_over)
         if answer is not None:
             return answer

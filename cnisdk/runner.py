@@ -196,7 +196,10 @@ class Run:
 
     def _decode(self) -> dict[str, Any]:
         """Return the configuration as JSON, its name and version checked."""
-        raw = _json_object(self.call.stdin)
+        raw = self.call.document
+        if raw is None:
+            raw = json_object(self.call.stdin)
+            self.call = self.call._replace(document=raw)  # a delegate is given the same
         version = raw.get("cniVersion") or versions.UNSTATED
         if not isinstance(version, str):
             raise DecodingError("cniVersion is not a string", f"$.cniVersion: {version!r}")
@@ -229,7 +232,7 @@ class Run:
     def _version_answer(self, stdin: bytes) -> bytes:
         """SPEC section 5, "Version"; a stdin that gives no version does no harm."""
         try:
-            asked = _json_object(stdin).get("cniVersion")
+            asked = json_object(stdin).get("cniVersion")
         except CNIError:
             asked = None
         answer = {
@@ -310,7 +313,8 @@ def _read(stdin: bytes | Callable[[], bytes]) -> bytes:
         raise IOFailureError("error reading from stdin", _os_error_text(err)) from err
 
 
-def _json_object(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes) -> dict[str, Any]:
+    """Return the JSON object that a configuration has to be; `DecodingError` if it is none."""
     if len(data) > MAX_STDIN:
         raise DecodingError("network configuration is too large", f"more than {MAX_STDIN} bytes")
     if not data.strip():
@@ -356,7 +360,7 @@ class _attachment:  # noqa: N801 - a context manager, used as a function
     def __enter__(self) -> Attachment:
         call = self.call
         if sys.platform == "linux":
-            self.host = NetNS.current()
+            self.host = NetNS.current() if call.host_fd < 0 else NetNS(call.host_fd, owned=False)
             try:
                 self.netns = _open_netns(call, self.host)
             except BaseException:

@@ -57,8 +57,10 @@ class Calls:
             if protocol.withdrawn(connection.sock):
                 self._connections.refuse(connection, Reason.WITHDRAWN)
             elif call.key is None or self._exclusive.acquire(call.key, job):
-                job()
+                self._run(connection, call, entered=True)
                 return
+            else:
+                call.park()
         except ProtocolError as err:
             self._connections.drop(connection, str(err), err.reason)
         except BaseException:
@@ -66,16 +68,20 @@ class Calls:
             raise
         self._go_home()
 
-    def _run(self, connection: Connection, call: ServedCall) -> None:
-        """Run a call that has the key of its attachment, and answer."""
+    def _run(self, connection: Connection, call: ServedCall, *, entered: bool = False) -> None:
+        """Run a call that has the key of its attachment, and answer.
+
+        ``entered``: the thread is in the caller's namespace, as one that comes for a call that was
+        parked is not.
+        """
         status = 1
-        entered = False
         began = time.monotonic()
         self._metrics.began()
         try:
             if not connection.gone:
-                call.enter()  # again if it was parked: this may be another thread
-                entered = True
+                if not entered:
+                    call.enter()
+                    entered = True
                 if call.call.command == "ADD" and self._deletes.pending():
                     self._deletes.overtake(call.call, call.key)
                 status = call.run()

@@ -12,7 +12,7 @@ from cnisdk.agent import journal
 from cnisdk.agent.exclusive import Exclusive
 from cnisdk.agent.pool import Job
 from cnisdk.agent.queue import Entry, Queue, QueuedCall, QueueError, attachment_hash
-from cnisdk.agent.served import Plugins, network_name
+from cnisdk.agent.served import Plugins, decoded, network_name
 from cnisdk.call import Call, HandOver
 from cnisdk.errors import CNIError
 from cnisdk.runner import Run, run_call
@@ -74,12 +74,15 @@ class QueuedDeletes:
         if name not in self._plugins:
             journal.write("warning", "a queued DEL is for no plugin of ours", plugin=name)
             return
-        network = network_name(queued.stdin)
+        document = decoded(queued.stdin)
+        network = network_name(document or {})
 
         def log(call: Call, message: str) -> None:
             journal.write("info", message, plugin=name, **journal.about(call, network))
 
-        call = Call.from_environ(queued.environ, served=self._delegate, logger=log)
+        call = Call.from_environ(
+            queued.environ, stdin=queued.stdin, document=document, served=self._delegate, logger=log
+        )
         key = (name, network, call.container_id, call.ifname)
 
         def job() -> None:

@@ -38,6 +38,7 @@ import os
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 VERSION = 1
@@ -158,16 +159,16 @@ def decode_payload(payload: bytes) -> tuple[tuple[str, ...], dict[str, str]]:
     if len(payload) < _U32.size or (len(payload) > _U32.size and payload[-1]):
         raise ProtocolError("payload does not end in NUL")
     (argc,) = _U32.unpack_from(payload)
-    strings = payload[_U32.size :].split(b"\0")[:-1]
+    strings = os.fsdecode(payload[_U32.size :]).split("\0")[:-1]
     if argc > len(strings):
         raise ProtocolError(f"{argc} arguments announced, {len(strings)} strings follow")
     environ: dict[str, str] = {}
-    for string in map(os.fsdecode, strings[argc:]):
+    for string in strings[argc:]:
         name, equals, value = string.partition("=")
         if not equals or not is_passed(name):
             raise ProtocolError(f"variable {name!r} is not handed over")
         environ.setdefault(name, value)
-    return tuple(map(os.fsdecode, strings[:argc])), environ
+    return tuple(strings[:argc]), environ
 
 
 class Decoder:
@@ -285,9 +286,15 @@ def recv_fds(sock: socket.socket, size: int, flags: int = 0) -> tuple[bytes, lis
 
 def match_fds(descriptors: Descriptor, fds: Sequence[int]) -> dict[Descriptor, int]:
     """Return which descriptor is which; ProtocolError if their number is not the mask's."""
-    if len(descriptors) != len(fds):
-        raise ProtocolError(f"{len(fds)} descriptors came, {len(descriptors)} were announced")
-    return dict(zip(descriptors, fds, strict=True))
+    announced = _members(descriptors)
+    if len(announced) != len(fds):
+        raise ProtocolError(f"{len(fds)} descriptors came, {len(announced)} were announced")
+    return dict(zip(announced, fds, strict=True))
+
+
+@cache  # at most 32, and an enum takes its time over it
+def _members(descriptors: Descriptor) -> tuple[Descriptor, ...]:
+    return tuple(descriptors)
 
 
 def withdrawn(sock: socket.socket) -> bool:

@@ -16,7 +16,7 @@ from cnisdk.agent.protocol import Descriptor, ProtocolError, Reason, Request
 from cnisdk.call import NETNS_GONE, Call, HandOver
 from cnisdk.errors import CNIError, IOFailureError
 from cnisdk.plugin import Plugin
-from cnisdk.runner import MAX_STDIN, Run, run_call
+from cnisdk.runner import MAX_STDIN, Run, json_object, run_call
 from cnisdk.types import _json
 
 if sys.platform == "linux":
@@ -64,6 +64,7 @@ class ServedCall:
                 _check_memfd(fd, stream)
         try:
             self._host = NetNS.of(self._fds[Descriptor.CALLER_NETNS])
+            self.call = self.call._replace(host_fd=self._host.fd)
             self.enter()  # now, while a launcher can still do without us
         except KeyError as err:
             raise ProtocolError("the caller's network namespace is missing") from err
@@ -71,9 +72,17 @@ class ServedCall:
             raise ProtocolError(
                 f"cannot enter the caller's network namespace: {err}", Reason.FORBIDDEN
             ) from err
-        self.network = network_name(self._read_stdin())
+        stdin = self._read_stdin()
+        document = decoded(stdin)
+        if document is not None:
+            self.call = self.call._replace(stdin=stdin, document=document)
+            self.network = network_name(document)
         if self.call.container_id:
             self.key = (self.name, self.network, self.call.container_id, self.call.ifname)
+
+    def park(self) -> None:
+        """Hold no memory but the caller's, for as long as the call has to wait."""
+        self.call = self.call._replace(stdin=b"", document=None)
 
     def enter(self) -> None:
         """Move the calling thread to the caller's network namespace."""
@@ -85,7 +94,8 @@ class ServedCall:
         with cancel.cancellable(self.token):
             if self.plugin.needs_process:
                 return self._run_in_process()
-            return run_call(self.plugin, self.call, self._read_stdin(), self._deliver)
+            stdin = self.call.stdin or self._read_stdin()
+            return run_call(self.plugin, self.call, stdin, self._deliver)
 
     def kept_thread(self) -> bool:
         """Say whether the thread still is where `enter` put it: no hook has led it astray."""
@@ -162,13 +172,17 @@ class ServedCall:
         return status
 
 
-def network_name(config: bytes) -> str:
-    """Return the name in a configuration as far as it can be had; the runner says what is wrong."""
+def decoded(config: bytes) -> dict[str, Any] | None:
+    """Return a configuration, None if it is no JSON object: the runner says what is wrong."""
     try:
-        raw = _json.loads(config)
-    except ValueError:
-        return ""
-    name = raw.get("name") if isinstance(raw, dict) else ""
+        return json_object(config)
+    except CNIError:
+        return None
+
+
+def network_name(document: Mapping[str, Any]) -> str:
+    """Return the name in a configuration, ``""`` if there is none that is text."""
+    name = document.get("name")
     return name if isinstance(name, str) else ""
 
 
