@@ -82,12 +82,13 @@ def items(data: bytes, offset: int = 0) -> list[tuple[int, bytes]]:
     """Return type and payload of each attribute in turn: some lists repeat a type."""
     found = []
     end = len(data)
-    unpack = RTATTR.unpack_from
-    while offset + 4 <= end:
+    last, mask, unpack = end - 4, k.NLA_TYPE_MASK, RTATTR.unpack_from  # a link has 40 and more
+    while offset <= last:
         length, kind = unpack(data, offset)
-        if length < 4 or offset + length > end:
+        stop = offset + length
+        if length < 4 or stop > end:
             raise MalformedError(f"attribute of {length} bytes where {end - offset} are left")
-        found.append((kind & k.NLA_TYPE_MASK, data[offset + 4 : offset + length]))
+        found.append((kind & mask, data[offset + 4 : stop]))
         offset += (length + 3) & ~3
     return found
 

@@ -9,6 +9,8 @@ import os
 
 from cnisdk import cancel
 
+_FORBIDDEN = frozenset(("", ".", ".."))  # as parts of a name
+
 
 def read(name: str) -> str:
     """Return a parameter's value without the newline; FileNotFoundError if there is none."""
@@ -44,6 +46,6 @@ def write(name: str, value: str | int, *, compare: bool = True) -> bool:
 
 
 def _path(name: str) -> str:
-    if not name or any(part in ("", ".", "..") for part in name.split("/")):
+    if not _FORBIDDEN.isdisjoint(name.split("/")):
         raise OSError(errno.EINVAL, "not the name of a kernel parameter", name)
     return "/proc/sys/" + name

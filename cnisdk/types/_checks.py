@@ -63,7 +63,7 @@ def construct(cls: type, values: object) -> dict[str, Any] | None:
 def instance(cls: type[T], made: dict[str, Any]) -> T:
     """Return the instance of ``cls`` whose ``__dict__`` is ``made``."""
     self = object.__new__(cls)
-    self.__dict__.update(made)
+    object.__setattr__(self, "__dict__", made)
     return self
 
 

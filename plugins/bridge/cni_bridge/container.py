@@ -12,7 +12,7 @@ TIMEOUT = 3.0
 """Seconds to wait for what usually takes the kernel well under a millisecond."""
 
 
-def configure(container: RTNL, attachment: Attachment, result: Result, *, dad: bool) -> None:
+def configure(attachment: Attachment, result: Result, *, dad: bool) -> None:
     """Give the container's interface what ``result`` says, and bring it up.
 
     Unless ``dad``, its IPv6 addresses can be used at once, the link-local one too.
@@ -24,8 +24,10 @@ def configure(container: RTNL, attachment: Attachment, result: Result, *, dad: b
         if dad:
             prefer(f"net/ipv6/conf/{ifname}/enhanced_dad", 1, new=True)
         prefer(f"net/ipv6/conf/{ifname}/accept_dad", int(dad), new=True)
-    ipam.configure(container, attachment.netns, ifname, result, dad=dad)
-    _wait_answering(container, ifname, [ip.address for ip in result.ips])
+        socket = RTNL()
+    with socket as container:
+        ipam.configure(container, attachment.netns, ifname, result, dad=dad)
+        _wait_answering(container, ifname, [ip.address for ip in result.ips])
 
 
 def _wait_answering(
@@ -44,9 +46,10 @@ def _wait_answering(
     addr.wait_answering(container, end.index, addresses, TIMEOUT)
 
 
-def set_up(container: RTNL, ifname: str) -> None:
+def set_up(attachment: Attachment) -> None:
     """Bring the interface up that has no addresses to wait for."""
-    link.set_up(container, link.index_of(container, ifname))
+    with RTNL(attachment.netns) as container:
+        link.set_up(container, link.index_of(container, attachment.ifname))
 
 
 class Addresses(NamedTuple):

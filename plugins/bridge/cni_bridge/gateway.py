@@ -10,7 +10,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from cni_bridge.errors import HostConflictError
 from cni_bridge.kernel import tolerating
-from cnisdk import IPConfig, Result, Route
+from cnisdk import Interface, IPConfig, Result, Route
 from cnisdk.net import addr, link, sysctl
 from cnisdk.net.link import Link
 from cnisdk.net.rtnl import RTNL
@@ -31,13 +31,19 @@ FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 
 def complete(
-    result: Result, *, interface: int, is_gateway: bool, is_default_gateway: bool
+    result: Result,
+    interfaces: tuple[Interface, ...],
+    *,
+    interface: int,
+    is_gateway: bool,
+    is_default_gateway: bool,
 ) -> Result:
     """Return the IPAM plugin's result with what it left to the bridge plugin.
 
-    Every address belongs to ``interface``.  With ``is_gateway`` an address without a gateway has
-    the first one of its network.  With ``is_default_gateway`` each family has a default route;
-    one that the IPAM plugin asks for, with or without a gateway of its own, is enough.
+    Every address belongs to the one of ``interfaces`` that is numbered ``interface``.  With
+    ``is_gateway`` an address without a gateway has the first one of its network.  With
+    ``is_default_gateway`` each family has a default route; one that the IPAM plugin asks for, with
+    or without a gateway of its own, is enough.
     """
     ips = tuple(
         ip.model_copy(
@@ -52,7 +58,7 @@ def complete(
     routes = result.routes
     if is_default_gateway:
         routes += _missing_default_routes(ips, routes)
-    return result.replace(ips=ips, routes=routes)
+    return result.replace(interfaces=interfaces, ips=ips, routes=routes)
 
 
 def _missing_default_routes(

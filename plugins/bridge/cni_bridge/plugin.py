@@ -7,7 +7,6 @@ from cni_bridge import bridge as bridges, check, container as inside, gateway, s
 from cni_bridge.config import Config
 from cni_bridge.kernel import beside
 from cnisdk import (
-    DNS,
     Attachment,
     Interface,
     Plugin,
@@ -36,10 +35,10 @@ class Bridge(Plugin[Config]):
     def add(self, config: Config, attachment: Attachment) -> Result:
         """Connect the container; with IPAM, give it addresses and what it needs to use them."""
         config.check_usable(attachment.args)
-        with RTNL() as host, RTNL(attachment.netns) as container:
+        with RTNL() as host:
             vlan.refuse_without_kernel(host, config)
-            bridge = self._bridge(host, container, config, attachment)
-            cable = veth.connect(host, container, bridge, config, attachment)
+            bridge = self._bridge(host, config, attachment)
+            cable = veth.connect(host, bridge, config, attachment)
             self.undo.push(veth.remove, cable.name)
             veth.tune(host, cable, bridge, config, attachment)
             if config.macspoofchk:
@@ -51,11 +50,12 @@ class Bridge(Plugin[Config]):
                     name=attachment.ifname, mac=cable.peer_address, sandbox=attachment.sandbox
                 ),
             )
-            result = Result(interfaces=interfaces)
             if config.ipam is not None:
-                result = self._layer3(host, container, bridge, config, attachment, result)
-            elif not config.disable_container_interface:
-                inside.set_up(container, attachment.ifname)
+                result = self._layer3(host, bridge, config, attachment, interfaces)
+            else:
+                result = Result(interfaces=interfaces)
+                if not config.disable_container_interface:
+                    inside.set_up(attachment)
             port = link.by_name(host, cable.name)
             if not config.disable_container_interface:
                 port = bridges.wait_until_passing(host, bridge, port)
@@ -70,34 +70,33 @@ class Bridge(Plugin[Config]):
                 interface.model_copy(update={"mtu": mtu})
                 for interface, mtu in zip(result.interfaces, mtus, strict=True)
             ),
-            dns=config.dns if config.dns != DNS() else result.dns,
+            dns=config.dns or result.dns,
         )
 
-    def _bridge(self, host: RTNL, container: RTNL, config: Config, attachment: Attachment) -> Link:
+    def _bridge(self, host: RTNL, config: Config, attachment: Attachment) -> Link:
         bridge = bridges.find(host, config.bridge)
         if bridge is None:
             # A bridge stays even if this ADD fails: make none for an ADD that cannot succeed.
-            veth.refuse_existing(container, attachment.ifname)
+            veth.refuse_existing(attachment)
             bridge = bridges.create(host, config)
         return bridges.prepare(host, bridge, config)
 
     def _layer3(
         self,
         host: RTNL,
-        container: RTNL,
         bridge: Link,
         config: Config,
         attachment: Attachment,
-        result: Result,
+        interfaces: tuple[Interface, ...],
     ) -> Result:
-        reserved = self.ipam.add(config)
         result = gateway.complete(
-            reserved.replace(interfaces=result.interfaces),
+            self.ipam.add(config),
+            interfaces,
             interface=CONTAINER,
             is_gateway=config.has_gateway,
             is_default_gateway=config.is_default_gateway,
         )
-        inside.configure(container, attachment, result, dad=config.enable_dad)
+        inside.configure(attachment, result, dad=config.enable_dad)
         if config.has_gateway:
             wanted = gateway.addresses(result.ips)
             exit_ = bridge

@@ -27,25 +27,21 @@ class Cable(NamedTuple):
     peer_address: str
 
 
-def refuse_existing(container: RTNL, ifname: str) -> None:
-    """Raise if the container has an interface called ``ifname``; SPEC section 2, ADD.
+def refuse_existing(attachment: Attachment) -> None:
+    """Raise if the container has an interface of the attachment's name; SPEC section 2, ADD.
 
     "If an interface with the name already exists inside the container … MUST return with an
     error".
     """
-    if link.find(container, ifname) is not None:
-        raise _exists(ifname)
+    with RTNL(attachment.netns) as container:
+        if link.find(container, attachment.ifname) is not None:
+            raise InvalidEnvironmentError(
+                "CNI_IFNAME names an interface that the container already has",
+                f"CNI_IFNAME={attachment.ifname}",
+            )
 
 
-def _exists(ifname: str) -> InvalidEnvironmentError:
-    return InvalidEnvironmentError(
-        "CNI_IFNAME names an interface that the container already has", f"CNI_IFNAME={ifname}"
-    )
-
-
-def connect(
-    host: RTNL, container: RTNL, bridge: Link, config: Config, attachment: Attachment
-) -> Cable:
+def connect(host: RTNL, bridge: Link, config: Config, attachment: Attachment) -> Cable:
     """Make a veth from a port of the bridge to the container, whose end stays down.
 
     One request: either all of it is there afterwards or nothing.  Both addresses are set, so
@@ -72,7 +68,7 @@ def connect(
         except NetlinkError as err:
             if err.errno != errno.EEXIST:
                 raise
-            refuse_existing(container, attachment.ifname)
+            refuse_existing(attachment)
             if attempt == _ATTEMPTS:
                 raise
             attempt += 1

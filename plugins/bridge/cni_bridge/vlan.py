@@ -59,8 +59,10 @@ def tag(host: RTNL, port: int, bridge: Link, config: Config) -> None:
 
 def _put(host: RTNL, port: int, bridge: Link, wanted: Iterable[Entry], *, preserve: bool) -> None:
     wanted = list(wanted)
+    if not wanted:
+        return
     default = bridge.default_pvid
-    if wanted and default and not preserve and default not in {entry.vid for entry in wanted}:
+    if default and not preserve and default not in {entry.vid for entry in wanted}:
         bridge_vlan.delete(host, port, [default])
     bridge_vlan.add(host, port, wanted)
 

@@ -20,7 +20,7 @@ def complete(
 ) -> Result:
     ips = [{"address": a, **({"gateway": gw} if gw else {})} for a in addresses]
     result = Result.model_validate({"ips": ips, "routes": routes})
-    return gateway.complete(result, interface=2, is_gateway=True, is_default_gateway=True)
+    return gateway.complete(result, (), interface=2, is_gateway=True, is_default_gateway=True)
 
 
 def test_an_address_without_gateway_has_the_first_of_its_network() -> None:

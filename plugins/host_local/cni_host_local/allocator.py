@@ -1,6 +1,7 @@
 """Which address of a range set a container gets."""
 
 from collections.abc import Callable
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import NamedTuple
 
 from cni_host_local.errors import DUPLICATE, EXHAUSTED, UNAVAILABLE
@@ -15,6 +16,12 @@ class Allocation(NamedTuple):
 
     address: Address
     range: Range
+
+    @property
+    def interface(self) -> IPv4Interface | IPv6Interface:
+        """The address with the prefix of its subnet, as a container has it."""
+        kind = IPv4Interface if self.address.version == 4 else IPv6Interface
+        return kind((int(self.address), self.range.subnet.prefixlen))
 
 
 class Allocator:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from ipaddress import ip_interface
 
 from cni_host_local import resolv_conf
 from cni_host_local.allocator import Allocation, Allocator
@@ -49,13 +48,7 @@ class HostLocal(Plugin[Config]):
                 self._allocate(store, index, range_set, wanted[index], attachment.key)
                 for index, range_set in enumerate(sets)
             ]
-        ips = tuple(
-            IPConfig(
-                address=ip_interface((a.address, a.range.subnet.prefixlen)),
-                gateway=a.range.gateway,
-            )
-            for a in got
-        )
+        ips = tuple(IPConfig(address=a.interface, gateway=a.range.gateway) for a in got)
         return Result(ips=ips, routes=config.ipam.routes or (), dns=dns)
 
     def delete(self, config: Config, attachment: Attachment) -> None:

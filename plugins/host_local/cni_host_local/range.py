@@ -1,5 +1,6 @@
 """A range of addresses within one subnet, as an administrator writes it."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ class Range(NamedTuple):
     gateway: Address
 
     @classmethod
+    @lru_cache(maxsize=256)  # an agent meets the same ones in every call
     def parse(cls, subnet: str, start: str = "", end: str = "", gateway: str = "") -> "Range":
         """Complete a range: whatever is ``""`` gets its default.
 
