@@ -3,13 +3,12 @@
 import errno
 import os
 import socket
-import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from cnisdk.agent import systemd
+from cnisdk.agent import owned, systemd
 
 if sys.platform == "linux":
     import fcntl
@@ -74,14 +73,8 @@ def _make_directory(directory: str) -> None:
     os.makedirs(os.path.dirname(directory), mode=0o755, exist_ok=True)
     with suppress(FileExistsError):  # looked at below, like one we just made
         os.mkdir(directory, 0o700)
-    status = os.lstat(directory)
-    if not stat.S_ISDIR(status.st_mode):
-        raise UnsafeDirectoryError(f"{directory} is no directory")
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise UnsafeDirectoryError(
-            f"{directory} belongs to uid {status.st_uid} with mode "
-            f"{stat.S_IMODE(status.st_mode):04o}; it has to be ours, and 0700"
-        )
+    if problem := owned.problem(directory):
+        raise UnsafeDirectoryError(problem)
 
 
 def _lock(lock_path: str, path: str) -> int:

@@ -22,13 +22,12 @@ not be done after that ADD.
 
 import os
 import re
-import stat
 import struct
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cnisdk.agent import protocol
+from cnisdk.agent import owned, protocol
 
 DIRECTORY = "/var/lib/cnisdk/queue"
 MAX_ENTRIES = 4096
@@ -131,8 +130,8 @@ class Queue:
         modified = self._modified()
         # Two writes within one tick of the clock leave the same time: do not trust a fresh one.
         seen = modified if time.time_ns() - modified > _TICK else -1
-        if modified:
-            self._check_owner()
+        if modified and (problem := owned.problem(self.directory)):
+            raise QueueError(problem)
         names = sorted(os.listdir(self.directory)) if modified else []
         matches = [match for name in names if (match := _NAME.fullmatch(name))]
         if not attachment:
@@ -149,16 +148,6 @@ class Queue:
             return os.stat(self.directory).st_mtime_ns
         except (FileNotFoundError, NotADirectoryError):
             return 0
-
-    def _check_owner(self) -> None:
-        status = os.lstat(self.directory)
-        if not stat.S_ISDIR(status.st_mode):
-            raise QueueError(f"{self.directory} is no directory")
-        if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-            raise QueueError(
-                f"{self.directory} has owner {status.st_uid} and mode "
-                f"{stat.S_IMODE(status.st_mode):04o}, not {os.geteuid()} and 0700"
-            )
 
     def _sweep(self, names: list[str]) -> None:
         """Remove what launchers that were killed while writing have left."""
