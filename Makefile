@@ -26,7 +26,7 @@ soak: $(VENV)/ready-to-test ## wear out the agent: 10,000 calls, one in ten kill
 
 build: $(VENV)/ready-to-run ## make the plugins' executables: dist/bin
 	@$(BIN)/cnisdk build $(PROJECTS) -o dist/bin \
-	  --unpack-dir /run/cnisdk/payload --unpack-dir /var/lib/cnisdk/payload
+	  --unpack-dir /run/cnisdk-payload --unpack-dir /var/lib/cnisdk/payload
 
 wheels: $(VENV)/ready-to-test ## make what is published: dist/wheels, with launchers for x86_64 and aarch64
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
@@ -43,7 +43,7 @@ bench: $(VENV)/ready-to-run ## measure us and the Go plugins in turns; QUICK=1: 
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--plot docs/bench.svg)
 
 sweep: $(VENV)/ready-to-test ## interrupt an ADD at everything it changes, ours and the Go plugins': minutes
-	@$(BIN)/cnisdk build $(PROJECTS) -o dist/sweep/first --unpack-dir /run/cnisdk/payload
+	@$(BIN)/cnisdk build $(PROJECTS) -o dist/sweep/first --unpack-dir /run/cnisdk-payload
 	@$(BIN)/cnisdk build $(PROJECTS) -o dist/sweep/later
 	@$(BIN)/python -m tests.conformance.sweeping dist/sweep
 
@@ -62,6 +62,7 @@ format: $(VENV)/ready-to-test ## put the code into its form
 clean: ## remove everything that make made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find benchmarks cnisdk plugins tests -name __pycache__ -prune -exec rm -rf {} +
+	@for project in $(PROJECTS); do $(MAKE) --no-print-directory -C $$project clean || exit; done
 
 # -- the virtual environment -----------------------------------------------------------------
 # Two levels, since a demo has no use for mypy.  Each is made again when a pyproject.toml changes.

@@ -3,7 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,26 +43,35 @@ def new(
 
     Needs cookiecutter: pip install 'cnisdk[new]'.
     """
+    answers = {"name": name, "kind": kind, "description": description}
+    given = {key: value for key, value in answers.items() if value is not None}
+    made = make(template(), given, output, no_input=no_input)
+    click.echo(made)
+    click.echo(f"Next: cd {made.name} && make demo", err=True)
+
+
+def make(source: Path, answers: Mapping[str, str], output: Path, *, no_input: bool = True) -> Path:
+    """Make a project of the template ``source`` in ``output`` and return its directory.
+
+    click.ClickException if none was made; nothing is left then.
+    """
     try:
         from cookiecutter.exceptions import CookiecutterException
         from cookiecutter.main import cookiecutter
     except ImportError as err:
         raise click.ClickException("cookiecutter is missing; pip install 'cnisdk[new]'") from err
-    answers = {"name": name, "kind": kind, "description": description}
-    given = {key: value for key, value in answers.items() if value is not None}
     try:
         with _passing() as config:
             made = cookiecutter(
-                str(template()),
+                str(source),
                 no_input=no_input,
-                extra_context=given,
+                extra_context=dict(answers),
                 output_dir=str(output),
                 config_file=config,
             )
     except CookiecutterException as err:
         raise click.ClickException(f"no project was made: {err}") from err
-    click.echo(made)
-    click.echo(f"Next: cd {Path(made).name} && make demo", err=True)
+    return Path(made)
 
 
 @contextmanager

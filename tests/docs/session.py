@@ -48,7 +48,7 @@ _PROGRAMS = {
     "python": 'exec {python} -P "$@"',
     "shown": 'exec {python} -P -m tests.docs.blocks "$@"',
     "prepared": """\
-mkdir -p .venv/bin
+rm -rf .venv && mkdir -p .venv/bin
 for tool in cnisdk ruff mypy; do ln -sf {tools}/$tool .venv/bin/; done
 ln -sf {home}/.bin/cnisdk .venv/bin/cnisdk
 ln -sf {home}/.bin/python3 .venv/bin/python

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -42,15 +43,16 @@ def test_every_plugin_is_a_complete_project() -> None:
         assert (project / f"cni_{project.name}" / "py.typed").is_file()
 
 
-def test_plain_make_lists_every_target() -> None:
+@pytest.mark.parametrize("project", [ROOT, *PROJECTS], ids=lambda project: project.name)
+def test_plain_make_lists_every_target(project: Path) -> None:
     make = shutil.which("make")
     if make is None:
         pytest.skip("make is not installed")
-    declared = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    declared = re.search(r"^\.PHONY: (.*)$", (project / "Makefile").read_text(), re.MULTILINE)
     assert declared is not None
 
     listed = subprocess.run(
-        [make, "-C", ROOT, "--no-print-directory"], capture_output=True, text=True, check=True
+        [make, "-C", project, "--no-print-directory"], capture_output=True, text=True, check=True
     )
 
     shown = [line.split()[1] for line in listed.stdout.splitlines()]

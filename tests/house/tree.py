@@ -15,18 +15,21 @@ def files(*patterns: str) -> list[Path]:
 
     Git is not asked: the machine may have none, and may not trust the owner of the checkout.
     """
-    ignored = [".git", *(ROOT / ".gitignore").read_text().split()]
+    everywhere = [".git", *(name for name in _ignored(ROOT) if not name.startswith("/"))]
     found = []
     for directory, names, here in os.walk(ROOT):
-        top = Path(directory) == ROOT
-        names[:] = [name for name in names if not _ignored(name, ignored, top=top)]
+        ignored = [name.strip("/") for name in (*everywhere, *_ignored(Path(directory)))]
+        names[:] = [name for name in names if not any(fnmatch(name, i) for i in ignored)]
         found += [Path(directory, name) for name in here if name != ".git"]
     return [path for path in found if any(fnmatch(path.name, p) for p in patterns or ("*",))]
 
 
-def _ignored(name: str, ignored: list[str], *, top: bool) -> bool:
-    """Say whether a directory is ignored; ``/name/`` is meant at the top alone."""
-    return any(fnmatch(name, i.strip("/")) for i in ignored if top or not i.startswith("/"))
+def _ignored(directory: Path) -> list[str]:
+    """Return the directories that a .gitignore names; ``/name/`` is meant beside it alone."""
+    try:
+        return (directory / ".gitignore").read_text().split()
+    except FileNotFoundError:
+        return []
 
 
 def python(code: str, *args: str) -> str:

@@ -3,13 +3,9 @@
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from tests.host import ROOT
 
 KINDS = ("interface", "chained", "ipam")
 START = "from cnisdk.cli import main; main()"
@@ -92,34 +88,3 @@ def test_nothing_is_left_but_the_project(
 
     left = {path.name: sorted(one.name for one in path.iterdir()) for path in tmp_path.iterdir()}
     assert left == {"HOME": [], "TMPDIR": [], "here": made}
-
-
-def declared(directory: Path) -> dict[str, Any]:
-    return tomllib.loads((directory / "pyproject.toml").read_text())
-
-
-@pytest.mark.parametrize("plugin", ["bridge", "host_local"])
-def test_the_plugins_of_the_checkout_have_the_shape_of_the_template(
-    plugin: str, tmp_path: Path
-) -> None:
-    name = plugin.replace("_", "-")
-    assert cnisdk("new", f"x-{name}", "--no-input", cwd=tmp_path).returncode == 0
-    made, ours = tmp_path / f"cni-x-{name}", ROOT / "plugins" / plugin
-
-    theirs, own = declared(made), declared(ours)
-    assert own["build-system"] == theirs["build-system"]
-    assert own["project"]["dependencies"] == theirs["project"]["dependencies"]
-    assert own["project"]["requires-python"] == theirs["project"]["requires-python"]
-    assert own["project"].keys() - {"license"} == theirs["project"].keys() - {
-        "optional-dependencies"
-    }
-    assert own["project"]["name"] == f"cni-{name}"
-    (entry,) = own["project"]["entry-points"]["cnisdk.plugins"].items()
-    assert entry[0] == name
-    assert entry[1].startswith(f"cni_{plugin}:")
-    assert own["tool"]["hatch"] == {
-        "build": {"targets": {"wheel": {"packages": [f"cni_{plugin}"]}}}
-    }
-    for path in ("README.md", "tests/conftest.py", "{}/plugin.py", "{}/config.py", "{}/py.typed"):
-        assert (made / path.format(f"cni_x_{plugin}")).is_file()
-        assert (ours / path.format(f"cni_{plugin}")).is_file(), path

@@ -17,22 +17,22 @@ NAME = "{{ cookiecutter.name }}"
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory with the executables of this plugin and of those beside it."""
     directory = tmp_path_factory.mktemp("bin")
-    options = executable.Options(unpack_dirs=("/run/cnisdk/payload",))
+    options = executable.Options(unpack_dirs=("/run/cnisdk-payload",))
     executable.build([PROJECT, "cni-bridge", "cni-host-local"], directory, options)
     return directory
 
 
 @pytest.fixture(scope="session")
-def network() -> dict[str, Any]:
+def conflist() -> dict[str, Any]:
     """Return the network that is delivered with the plugin."""
     loaded: dict[str, Any] = json.loads((PROJECT / f"10-{NAME}.conflist").read_bytes())
     return loaded
 
 
 @pytest.fixture(scope="session")
-def subject(built: Path, network: dict[str, Any]) -> Subject:
+def subject(built: Path, conflist: dict[str, Any]) -> Subject:
     """Return the plugin as the conformance kit takes it."""
-    plugins = network["plugins"]
+    plugins = conflist["plugins"]
     config = next(p for p in plugins if NAME in (p["type"], p.get("ipam", {}).get("type")))
     return Subject(
         executable=str(built / NAME),

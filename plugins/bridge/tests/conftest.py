@@ -10,8 +10,14 @@ import pytest
 
 from cni_bridge import Bridge
 from cnisdk import IPConfig, Result, Route, run
+from cnisdk.build import executable
+from cnisdk.conformance.check import Kind
+from cnisdk.conformance.subject import Subject
 from cnisdk.types.convert import to_wire
 from tests.host import Container, Host
+
+PROJECT = Path(__file__).parents[1]
+NAME = "bridge"
 
 IPAM = """#!/bin/sh
 # Answers ADD with what the test wrote to fixed.result, or as fixed.<COMMAND> says.
@@ -140,3 +146,32 @@ def network(host: Host, tmp_path: Path) -> Network:
     directory = tmp_path / "bin"
     directory.mkdir()
     return Network(host, directory)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory with the executables of this plugin and of those beside it."""
+    directory = tmp_path_factory.mktemp("bin")
+    options = executable.Options(unpack_dirs=("/run/cnisdk-payload",))
+    executable.build([PROJECT, "cni-host-local"], directory, options)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def conflist() -> dict[str, Any]:
+    """Return the network that is delivered with the plugin."""
+    loaded: dict[str, Any] = json.loads((PROJECT / f"10-{NAME}.conflist").read_bytes())
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def subject(built: Path, conflist: dict[str, Any]) -> Subject:
+    """Return the plugin as the conformance kit takes it."""
+    plugins = conflist["plugins"]
+    config = next(p for p in plugins if NAME in (p["type"], p.get("ipam", {}).get("type")))
+    return Subject(
+        executable=str(built / NAME),
+        kind=Kind("interface"),
+        config=config,
+        cni_path=(str(built),),
+    )

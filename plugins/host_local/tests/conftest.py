@@ -10,8 +10,14 @@ from typing import Any, Protocol
 import pytest
 
 from cni_host_local import HostLocal
+from cnisdk.build import executable
+from cnisdk.conformance.check import Kind
+from cnisdk.conformance.subject import Subject
 from cnisdk.runner import run
 from tests.host import Container, Host, Outcome
+
+PROJECT = Path(__file__).parents[1]
+NAME = "host-local"
 
 
 class Call(Protocol):
@@ -102,3 +108,32 @@ def reservations(directory: Path) -> dict[str, bytes]:
         for path in directory.iterdir()
         if path.name != "lock" and not path.name.startswith("last_reserved_ip.")
     }
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory with the executables of this plugin and of those beside it."""
+    directory = tmp_path_factory.mktemp("bin")
+    options = executable.Options(unpack_dirs=("/run/cnisdk-payload",))
+    executable.build([PROJECT, "cni-bridge"], directory, options)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def conflist() -> dict[str, Any]:
+    """Return the network that is delivered with the plugin."""
+    loaded: dict[str, Any] = json.loads((PROJECT / f"10-{NAME}.conflist").read_bytes())
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def subject(built: Path, conflist: dict[str, Any]) -> Subject:
+    """Return the plugin as the conformance kit takes it."""
+    plugins = conflist["plugins"]
+    config = next(p for p in plugins if NAME in (p["type"], p.get("ipam", {}).get("type")))
+    return Subject(
+        executable=str(built / NAME),
+        kind=Kind("ipam"),
+        config=config,
+        cni_path=(str(built),),
+    )
