@@ -12,6 +12,8 @@ from cnisdk.node.doctor.examine import examine
 from cnisdk.node.doctor.finding import Report
 from cnisdk.node.doctor.node import Node
 from cnisdk.node.errors import NodeError
+from cnisdk.picture import leftovers
+from cnisdk.recorder import recorders
 
 
 @click.command()
@@ -42,7 +44,8 @@ def doctor(
     with told(NodeError):
         places = where.places(*bin_dirs)
     node = Node(where.root, places, cache_dir=cache_dir, socket=socket, queue_dir=queue)
-    report = examine(node)
+    more = {"links and rules": leftovers.check, "recorders": recorders.check}
+    report = examine(node, more)
     if as_json:
         from cnisdk.types import _json
 

@@ -1,28 +1,16 @@
 """What a picture shows, as plain data: ``cnisdk show --json`` prints it as it stands here."""
 
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any
 
-
-class Kind(StrEnum):
-    """What can be wrong; docs/show.md has a line for each."""
-
-    LEAKED_LINK = "leaked-link"
-    LEAKED_RULE = "leaked-rule"
-    LOST_INTERFACE = "lost-interface"
-    LOST_ADDRESS = "lost-address"
-    ATTACHMENT_STALE = "attachment-stale"
-    RESERVATION_STALE = "reservation-stale"
-    CACHE_BROKEN = "cache-broken"
-    QUEUE_WAITING = "queue-waiting"
+from cnisdk.node.doctor.finding import Check
 
 
 @dataclass(slots=True, kw_only=True)
 class Wrong:
     """Something that does not belong, or does not fit."""
 
-    kind: str
+    kind: Check
     subject: str
     """The link, rule, file or container that it is about."""
     text: str
@@ -135,7 +123,7 @@ class Picture:
         wire: dict[str, Any] = _unicode(asdict(self))
         return wire
 
-    def blame(self, end: End | None, kind: str, subject: str, text: str, mend: str) -> None:
+    def blame(self, end: End | None, kind: Check, subject: str, text: str, mend: str) -> None:
         """Note what is wrong, and with which end."""
         wrong = Wrong(kind=kind, subject=subject, text=text, mend=mend)
         self.wrong.append(wrong)

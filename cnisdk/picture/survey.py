@@ -7,9 +7,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from cnisdk.errors import CNIError
+from cnisdk.node.doctor.finding import Check
 from cnisdk.picture import firewall, kept, kernel, names
 from cnisdk.picture.kernel import Space
-from cnisdk.picture.model import End, Kind, Link, Network, Picture, Published, Unseen
+from cnisdk.picture.model import End, Link, Network, Picture, Published, Unseen
 from cnisdk.types.convert import from_wire
 
 if sys.platform == "linux":
@@ -32,6 +33,13 @@ _PARENTS = ("bridge", "master")
 
 def survey(node: "Node") -> Picture:
     """Return the picture of a node whose network namespace the calling thread is in."""
+    made = networks(node)
+    kept.findings(node, made)
+    return made
+
+
+def networks(node: "Node") -> Picture:
+    """Return it without what is wrong with files alone, which the doctor finds by itself."""
     return _Survey(node).picture()
 
 
@@ -60,7 +68,6 @@ class _Survey:
                 self._attached(attachment)
         self._unattached()
         self._links()
-        kept.findings(self.node, self.made)
         self._rules(attachments)
         for end in self.made.ends:
             self._compare(end)
@@ -122,7 +129,7 @@ class _Survey:
             self._from_result(end)
             self.made.blame(
                 end,
-                Kind.LOST_INTERFACE,
+                Check.LOST_INTERFACE,
                 f"{end.name or end.container}, {end.ifname}",
                 f"{end.netns} has no interface {end.ifname} any more",
                 f"cnisdk del {end.network} --container-id {end.container} --ifname {end.ifname}, "
@@ -244,7 +251,7 @@ class _Survey:
         mend = f"ip link delete {cable.name}"
         self.made.blame(
             end,
-            Kind.LEAKED_LINK,
+            Check.LEAKED_LINK,
             cable.name,
             f"leads {leads}, and no runtime remembers an attachment{said}",
             f"once the processes in there have ended, {mend}" if lives else mend,
@@ -313,7 +320,7 @@ class _Survey:
         of = f" of container {owner}" if owner else ""
         self.made.blame(
             end,
-            Kind.LEAKED_RULE,
+            Check.LEAKED_RULE,
             f"rule{of}",
             f"{said}, an address that nothing here has",
             f"cnisdk gc {network}" if configured else "delete the rule: no network has it",
@@ -342,7 +349,7 @@ class _Survey:
             if str(ip.address) not in end.link.addresses and not ip.address.is_link_local:
                 self.made.blame(
                     end,
-                    Kind.LOST_ADDRESS,
+                    Check.LOST_ADDRESS,
                     f"{end.name or end.container}, {end.ifname}",
                     f"{ip.address} was given to it, and is not there any more",
                     f"cnisdk check {end.network} {end.netns} says what else is missing",

@@ -27,6 +27,12 @@ class Check(StrEnum):
     ATTACHMENT_STALE = "attachment-stale"
     RESERVATION_STALE = "reservation-stale"
     QUEUE_WAITING = "queue-waiting"
+    LEAKED_LINK = "leaked-link"
+    LEAKED_RULE = "leaked-rule"
+    LOST_INTERFACE = "lost-interface"
+    LOST_ADDRESS = "lost-address"
+    RECORDED = "recorded"
+    RECORDER_LOST = "recorder-lost"
     AGENT_DEAD = "agent-dead"
     AGENT_SILENT = "agent-silent"
     AGENT_VERSION = "agent-version"
@@ -47,7 +53,7 @@ class Finding(NamedTuple):
     check: Check
     level: Level
     subject: str
-    """The file, network or container that it is about."""
+    """The file, network, container, link or rule that it is about."""
     text: str
     mend: str
     """What to do about it."""

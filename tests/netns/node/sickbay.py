@@ -18,6 +18,7 @@ from cnisdk.agent import trailer
 from cnisdk.cli.group import cnisdk
 from cnisdk.node import directory
 from cnisdk.node.doctor.finding import Check, Level
+from cnisdk.recorder.wrapping import STORE, record
 from cnisdk.runtime.attachment import AttachmentParameters
 from cnisdk.runtime.cache import Cache
 from cnisdk.runtime.config import NetworkConfig
@@ -25,7 +26,10 @@ from tests.host import ROOT, Container, Host
 
 SPEAKS = '{"cniVersion": "1.1.0", "supportedVersions": ["0.4.0", "1.0.0", "1.1.0"]}'
 OLD = '{"cniVersion": "1.0.0", "supportedVersions": ["0.4.0", "1.0.0"]}'
-RESULT = {"cniVersion": "1.1.0", "ips": [{"address": "10.9.0.2/24"}, {"address": "fd09::2/64"}]}
+RESULT: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "ips": [{"address": "10.9.0.2/24"}, {"address": "fd09::2/64"}],
+}
 
 
 class Said(NamedTuple):
@@ -58,7 +62,8 @@ class Node:
             host.run("sysctl", "-w", f"{name}=1")
         self.wrapped: tuple[str, ...] = ()
         """What the doctor is started by, in a process of its own."""
-        self.attach(host.container())
+        self.container = host.container()
+        self.attach(self.container)
 
     def plugin(self, name: str, first: str = "#!/bin/sh", text: str = f"echo '{SPEAKS}'") -> Path:
         path = self.bin / name
@@ -84,7 +89,10 @@ class Node:
         return NetworkConfig.parse(data)
 
     def attach(self, container: Container) -> AttachmentParameters:
-        """Leave what an ADD leaves on disk."""
+        """Leave what an ADD leaves: the interface, and what is on disk."""
+        container.run("ip", "link", "add", "eth0", "type", "bridge")  # every kernel has those
+        for ip in RESULT["ips"]:
+            container.run("ip", "address", "add", ip["address"], "dev", "eth0")
         parameters = AttachmentParameters(
             container_id=container.id, ifname="eth0", netns=container.path
         )
@@ -267,7 +275,7 @@ PLANTS: dict[Check, Plant] = {
         "remove it",
     ),
     Check.ATTACHMENT_STALE: Plant(
-        lambda node: node.attach(_closed(node.host.container())),
+        lambda node: _stale_attachment(node),
         Level.WARNING,
         "results/net-",
         "is gone",
@@ -287,6 +295,48 @@ PLANTS: dict[Check, Plant] = {
         "1 DELs wait for an agent",
         "cnisdk agent",
     ),
+    Check.LEAKED_LINK: Plant(
+        lambda node: _forgotten_cable(node),
+        Level.WARNING,
+        "vethleak",
+        "no runtime remembers an attachment",
+        "ip link delete vethleak",
+    ),
+    Check.LEAKED_RULE: Plant(
+        lambda node: node.host.run("nft", "-f", "-", input=RULE),
+        Level.WARNING,
+        "rule",
+        "masquerades 10.9.0.99, an address that nothing here has",
+        "cnisdk gc net",
+    ),
+    Check.LOST_INTERFACE: Plant(
+        lambda node: node.container.run("ip", "link", "delete", "eth0"),
+        Level.PROBLEM,
+        "eth0",
+        "has no interface eth0 any more",
+        "attach it again",
+    ),
+    Check.LOST_ADDRESS: Plant(
+        lambda node: node.container.run("ip", "addr", "del", "10.9.0.2/24", "dev", "eth0"),
+        Level.PROBLEM,
+        "eth0",
+        "10.9.0.2/24 was given to it",
+        "cnisdk check net",
+    ),
+    Check.RECORDED: Plant(
+        lambda node: _record(node, "portmap"),
+        Level.WARNING,
+        "bin/portmap",
+        "its calls are recorded",
+        "cnisdk record --stop",
+    ),
+    Check.RECORDER_LOST: Plant(
+        lambda node: _lose(node, "unwanted"),
+        Level.PROBLEM,
+        "bin/unwanted",
+        "is a recorder whose plugin is gone",
+        "install the plugin again",
+    ),
     Check.AGENT_DEAD: Plant(
         _dead_agent, Level.WARNING, "agent.sock", "has ended and left its socket", "start it"
     ),
@@ -303,9 +353,35 @@ PLANTS: dict[Check, Plant] = {
 }
 
 
-def _closed(container: Container) -> Container:
+RULE = """
+add table inet cni_plugins_masquerade
+add chain inet cni_plugins_masquerade masq_checks
+add rule inet cni_plugins_masquerade masq_checks ip saddr 10.9.0.99 ip daddr != 10.9.0.0/24 \
+masquerade comment "0123456789abcdef-0123456789abcdef, net: net, if: eth0, id: gone"
+"""
+
+
+def _forgotten_cable(node: Node) -> None:
+    """Leave the network's bridge with a container that nobody remembers."""
+    node.host.run("ip", "link", "add", "cni0", "type", "bridge")
+    peer = ["peer", "name", "eth7", "netns", node.host.container().path]
+    node.host.run("ip", "link", "add", "vethleak", "master", "cni0", "type", "veth", *peer)
+
+
+def _record(node: Node, name: str) -> None:
+    record(str(node.bin / name), calls=str(node.host.state / "calls"))
+
+
+def _lose(node: Node, name: str) -> None:
+    node.plugin(name)
+    _record(node, name)
+    (node.bin / STORE / name / "run" / name).unlink()
+
+
+def _stale_attachment(node: Node) -> None:
+    container = node.host.container()
+    node.attach(container)
     container.close()
-    return container
 
 
 def _payload(node: Node) -> None:

@@ -302,6 +302,7 @@ def test_a_mounted_root_is_looked_at_as_far_as_it_goes(node: Node) -> None:
     checks = {finding["subject"]: finding["text"] for finding in wire["findings"]}
     assert "No such file" in checks["/etc/net.d/20-link.conflist"]
     assert any("another network namespace" in one["why"] for one in wire["unseen"])
+    assert any(one["what"] == "links and rules of containers" for one in wire["unseen"])
     assert any("are not executed" in one["why"] for one in wire["unseen"])
     plugins = {finding["subject"] for finding in wire["findings"] if "plugin" in finding["check"]}
     assert plugins == set()

@@ -1,6 +1,7 @@
 """Pictures to draw, made without a kernel."""
 
-from cnisdk.picture.model import End, Kind, Link, Network, Picture, Published
+from cnisdk.node.doctor.finding import Check
+from cnisdk.picture.model import End, Link, Network, Picture, Published
 
 
 def picture(*names: str, leaked: str = "") -> Picture:
@@ -19,7 +20,7 @@ def picture(*names: str, leaked: str = "") -> Picture:
     if leaked:
         end = End(network="", container="gone", ifname="eth7", parent="cni0", port=leaked)
         made.ends.append(end)
-        made.blame(end, Kind.LEAKED_LINK, leaked, "leads nowhere", f"ip link delete {leaked}")
+        made.blame(end, Check.LEAKED_LINK, leaked, "leads nowhere", f"ip link delete {leaked}")
     return made
 
 
