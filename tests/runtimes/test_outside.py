@@ -1,5 +1,6 @@
 """Sessions of real root: what they can do, and what they cannot do to the machine."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from tests.host import ROOT
 from tests.runtimes import elsewhere, outside
+from tests.runtimes.stranger import STRANGER
 
 
 @pytest.fixture
@@ -111,3 +113,22 @@ def test_a_test_without_real_root_says_why(
 def test_a_test_without_its_runtime_says_which(request: pytest.FixtureRequest) -> None:
     request.node.add_marker(pytest.mark.runtime("sh", "no-such-runtime"))
     assert elsewhere.impossible(request.node) == "not installed: no-such-runtime"
+
+
+@pytest.mark.usefixtures("shared")
+def test_another_user_gets_nothing_out_of_the_agent() -> None:
+    environ = {"PATH": os.environ["PATH"]}
+    argv = [sys.executable, "-m", "tests.runtimes.stranger"]
+    done = outside.run(argv, env=environ, cwd=ROOT)
+
+    assert done.status == 0, done.output
+    met = json.loads(done.output.splitlines()[-1])
+    refused = [line for line in met["log"] if line["event"] == "refused a client"]
+    assert met["directory"] == 0o700
+    assert (met["as it is"], met["wide open"], met["root after it"]) == (
+        "PermissionError",
+        "Rf",
+        "AS",
+    )
+    assert [(line["uid"], line["why"]) for line in refused] == [(STRANGER, f"has uid {STRANGER}")]
+    assert done.left == []
