@@ -28,7 +28,7 @@ import time
 from typing import Any, NoReturn
 
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
-STATE_DIR = "/run/cnisdk/chaos"
+STATE_DIR = "/run/cnisdk-chaos"
 GARBLED = '{"cniVersion": "1.0.0", "ips": [{"addr'
 
 _FOR_EVER = 1 << 30
