@@ -12,14 +12,19 @@ START = "from cnisdk.cli import main; main()"
 TOOLS = Path(sys.executable).parent
 
 
-def cnisdk(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return execute(sys.executable, "-P", "-c", START, *arguments, cwd=cwd)
+def cnisdk(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return execute(sys.executable, "-P", "-c", START, *arguments, cwd=cwd, **more)
 
 
-def execute(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def execute(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run in a project; as a user, who has set no variables of ours."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    environ["CNISDK_OUTSIDE"] = ""  # a host of its own for each
+    kept = "PYTEST_DEBUG_TEMPROOT"  # what pytest leaves, it leaves where this session does
+    environ = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("PYTEST") or key == kept
+    }
+    environ |= {"CNISDK_OUTSIDE": "", **more}  # a host of its own for each
     return subprocess.run(
         command, cwd=cwd, env=environ, capture_output=True, text=True, check=False, timeout=300
     )
@@ -34,24 +39,31 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_a_generated_project_passes_its_own_checks(project: Path) -> None:
+    temporary = project.parent / "temporary"
+    temporary.mkdir()
     for command in (
         [f"{TOOLS}/ruff", "format", "--check", "."],
         [f"{TOOLS}/ruff", "check", "."],
         [f"{TOOLS}/mypy"],
         [sys.executable, "-m", "pytest", "-q"],
     ):
-        done = execute(*command, cwd=project)
+        done = execute(*command, cwd=project, TMPDIR=str(temporary))
         assert done.returncode == 0, done.stdout + done.stderr
+    assert list(temporary.iterdir()) == []
 
 
 def test_standalone_files_of_a_generated_project_attach_containers(project: Path) -> None:
     plugins = (".", "cni-bridge", "cni-host-local")
-    built = cnisdk("build", *plugins, "--standalone", "-o", "dist/bin", cwd=project)
+    temporary = project.parent / "temporary"
+    temporary.mkdir()
+    there = {"TMPDIR": str(temporary)}
+    built = cnisdk("build", *plugins, "--standalone", "-o", "dist/bin", cwd=project, **there)
     assert built.returncode == 0, built.stderr
     (network,) = project.glob("10-*.conflist")
 
-    done = cnisdk("try", str(network), "--cni-path", "dist/bin", cwd=project)
+    done = cnisdk("try", str(network), "--cni-path", "dist/bin", cwd=project, **there)
 
+    assert list(temporary.iterdir()) == []
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✓ ping blue → gateway" in done.stdout
 
@@ -75,16 +87,13 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "made"), [("mine", ["cni-mine"]), ("bridge", [])])
-def test_nothing_is_left_but_the_project(
-    name: str, made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_but_the_project(name: str, made: list[str], tmp_path: Path) -> None:
     """cookiecutter by itself leaves its hooks in /tmp, and answers in the home directory."""
-    for variable in ("HOME", "TMPDIR"):
-        (tmp_path / variable).mkdir()
-        monkeypatch.setenv(variable, str(tmp_path / variable))
-    (tmp_path / "here").mkdir()
+    variables = {name: str(tmp_path / name) for name in ("HOME", "TMPDIR")}
+    for directory in ("HOME", "TMPDIR", "here"):
+        (tmp_path / directory).mkdir()
 
-    cnisdk("new", name, "--no-input", cwd=tmp_path / "here")
+    cnisdk("new", name, "--no-input", cwd=tmp_path / "here", **variables)
 
     left = {path.name: sorted(one.name for one in path.iterdir()) for path in tmp_path.iterdir()}
     assert left == {"HOME": [], "TMPDIR": [], "here": made}
