@@ -1,4 +1,4 @@
-"""Directories that are ours alone: only an agent or its launchers put something there."""
+"""Directories that are ours alone, so that what is in them was put there by nobody else."""
 
 import os
 import stat

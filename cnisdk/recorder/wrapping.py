@@ -28,6 +28,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnisdk.agent import owned
 from cnisdk.node.directory import Directory
 from cnisdk.node.errors import NodeError
 from cnisdk.node.receipt import locked
@@ -373,15 +374,9 @@ def _prepare_calls(path: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    status = os.lstat(path)
-    if not stat.S_ISDIR(status.st_mode):
-        raise NodeError(f"{path} is no directory", "choose another one with --calls")
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise NodeError(
-            f"{path} is not ours alone: uid {status.st_uid}, mode "
-            f"{stat.S_IMODE(status.st_mode):04o}",
-            f"choose another one with --calls, or: chown {os.geteuid()} {path}; chmod 700 {path}",
-        )
+    if problem := owned.problem(path):
+        mend = f", or: chown {os.geteuid()} {path}; chmod 700 {path}" if os.path.isdir(path) else ""
+        raise NodeError(problem, f"choose another one with --calls{mend}")
 
 
 def _sync(directory: str) -> None:

@@ -251,7 +251,7 @@ def test_a_directory_that_others_can_read_is_refused(recorder: Recorder) -> None
     before = identity(path)
     recorder.directory.mkdir(mode=0o755)
 
-    with pytest.raises(NodeError, match="is not ours alone"):
+    with pytest.raises(NodeError, match="0755; it has to be ours"):
         recorder.record("plugin")
     assert identity(path) == before
 
