@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from cnisdk.call import Served
 from cnisdk.plugin import Plugin
-from cnisdk.runtime.attachment import AttachmentParameters
+from cnisdk.runtime.attachment import AttachmentParameters, variables
 from cnisdk.runtime.config import PluginObject
 from cnisdk.runtime.defaults import PLUGIN_DIRS
 
@@ -59,18 +59,9 @@ class Subject(NamedTuple):
         """Make one call and return what the plugin printed; raises the error it reported."""
         from cnisdk.console import process
 
-        variables = {
-            "CNI_COMMAND": command,
-            "CNI_CONTAINERID": attachment.container_id if attachment else "",
-            "CNI_NETNS": attachment.netns if attachment else "",
-            "CNI_IFNAME": attachment.ifname if attachment else "",
-            "CNI_ARGS": attachment.cni_args if attachment else "",
-            "CNI_PATH": os.pathsep.join(self.plugin_dirs),
-        }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("CNI_")}
-        return process.call(
-            self.plugin, self.name, {**inherited, **variables}, request, self.served
-        )
+        environ = {**inherited, **variables(command, attachment, self.plugin_dirs)}
+        return process.call(self.plugin, self.name, environ, request, self.served)
 
 
 def name_of(executable: str) -> str:

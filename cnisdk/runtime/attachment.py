@@ -1,6 +1,7 @@
 """What a runtime says about one attachment; SPEC section 2, "Parameters"."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +71,20 @@ class AttachmentParameters:
             if not key or "=" in key or ";" in key + value:
                 return f"cannot carry the pair {key!r}, {value!r}"
         return ""
+
+
+def variables(
+    command: str, attachment: AttachmentParameters | None, plugin_dirs: Sequence[str]
+) -> dict[str, str]:
+    """Return all six of a call, empty ones too: none may come from the runtime's own caller."""
+    return {
+        "CNI_COMMAND": command,
+        "CNI_CONTAINERID": attachment.container_id if attachment else "",
+        "CNI_NETNS": attachment.netns if attachment else "",
+        "CNI_IFNAME": attachment.ifname if attachment else "",
+        "CNI_ARGS": attachment.cni_args if attachment else "",
+        "CNI_PATH": os.pathsep.join(plugin_dirs),
+    }
 
 
 def _text_problem(text: str) -> str:

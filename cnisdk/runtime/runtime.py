@@ -18,7 +18,7 @@ from cnisdk.errors import (
     InvalidNetworkConfigError,
 )
 from cnisdk.runtime import result
-from cnisdk.runtime.attachment import AttachmentParameters
+from cnisdk.runtime.attachment import AttachmentParameters, variables
 from cnisdk.runtime.cache import Cache, CachedAttachment
 from cnisdk.runtime.config import NetworkConfig, PluginObject
 from cnisdk.runtime.errors import (
@@ -283,25 +283,13 @@ class Runtime:
         try:
             return invoke.execute(
                 executable or self.find(plugin.type),
-                environ=self._environ(command, attachment),
+                environ={**self.environ, **variables(command, attachment, self.plugin_dirs)},
                 stdin=request,
                 stderr_fd=self.stderr_fd,
                 timeout=self.timeout,
             )
         except CNIError as err:
             raise ExecutionError(command, network.name, plugin.type, err) from err
-
-    def _environ(self, command: str, attachment: AttachmentParameters | None) -> dict[str, str]:
-        """Set all six variables, empty ones too: none may come from the runtime's own caller."""
-        return {
-            **self.environ,
-            "CNI_COMMAND": command,
-            "CNI_CONTAINERID": attachment.container_id if attachment else "",
-            "CNI_NETNS": attachment.netns if attachment else "",
-            "CNI_IFNAME": attachment.ifname if attachment else "",
-            "CNI_ARGS": attachment.cni_args if attachment else "",
-            "CNI_PATH": os.pathsep.join(self.plugin_dirs),
-        }
 
 
 def _check_network(network: NetworkConfig) -> None:
