@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from ipaddress import IPv6Interface
 from typing import NamedTuple
 
+from cnisdk.node.doctor.state import NETNS_DIRS
+
 if sys.platform == "linux":
     from cnisdk.net import addr, link, route, veth
     from cnisdk.net.netns import NetNS
     from cnisdk.net.rtnl import RTNL
-
-NAMED = ("/run/netns", "/run/docker/netns")
-"""Where namespaces have names."""
 
 _ID = re.compile("[0-9a-f]{64}")
 
@@ -75,7 +74,7 @@ def _space(path: str, netns: "NetNS", rtnl: "RTNL") -> Space:
 
 def named() -> Iterator[str]:
     """Yield the paths of namespaces that have names."""
-    for directory in NAMED:
+    for directory in NETNS_DIRS:
         try:
             names = sorted(os.listdir(directory))
         except OSError:

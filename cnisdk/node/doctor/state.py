@@ -13,10 +13,13 @@ from cnisdk.errors import CNIError
 from cnisdk.node.doctor.finding import Check, Report
 from cnisdk.node.doctor.node import Node
 from cnisdk.runtime.cache import CachedAttachment
+from cnisdk.runtime.defaults import NETNS_DIR
 from cnisdk.types import _json
 
 _HOST_LOCAL = "host-local"
-_NETNS_DIRS = ("/run/netns", "/run/docker/netns")
+NETNS_DIRS = (NETNS_DIR, "/run/docker/netns")
+"""Where namespaces have names."""
+
 _SHOWN = 8  # of many
 
 
@@ -162,7 +165,7 @@ def _has_namespace(node: Node, container_id: str) -> bool:
         return False
     return any(
         node.root.exists(f"{directory}/{name}")
-        for directory in _NETNS_DIRS
+        for directory in NETNS_DIRS
         for name in {container_id, container_id[:12]}
     )
 
