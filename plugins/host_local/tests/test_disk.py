@@ -13,6 +13,7 @@ from cnisdk.net import libc
 from tests.host import Container
 
 from .conftest import Call, ips, reservations
+from .mounts import mounted
 
 MS_RDONLY = 0x1
 MS_REMOUNT = 0x20
@@ -152,9 +153,7 @@ def test_a_network_that_is_a_disk_of_its_own_is_served_without_an_index(
     call: Call, network: dict[str, Any], container: Container, directory: Path
 ) -> None:
     directory.mkdir(parents=True)
-    with ExitStack() as stack:
-        libc.mount("none", str(directory), "tmpfs")
-        stack.callback(libc.umount2, str(directory))
+    with mounted(directory, "tmpfs"):
         for number in range(5):
             ips(call("ADD", network, container, container_id=f"c{number}"))
         (directory / "10.1.2.77").write_bytes(b"go\r\neth0")

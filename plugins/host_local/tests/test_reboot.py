@@ -7,7 +7,7 @@ that directory another name.
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager, nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +21,10 @@ from cni_host_local import boot
 from cni_host_local.index import Index
 from cni_host_local.store import Store
 from cnisdk import AttachmentKey
-from cnisdk.net import libc
 from tests.host import Container
 
 from .conftest import Call, ips, reservations, with_ipam
-
-MS_BIND = 0x1000
+from .mounts import covered, mounted
 
 
 def _reboot(directory: Path) -> None:
@@ -270,16 +268,22 @@ def test_what_is_no_boolean_switches_nothing(
         assert "reclaimAfterReboot" in done.json["details"]
 
 
+@contextmanager
+def _another_boot_id(tmp_path: Path) -> Iterator[None]:
+    """Give whoever asks another boot ID, as systemd-nspawn and LXC do for their containers."""
+    path = tmp_path / "boot_id"
+    path.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
+    with covered(Path("/proc/sys/kernel/random/boot_id"), path):
+        boot.current.cache_clear()
+        try:
+            yield
+        finally:
+            boot.current.cache_clear()
+
+
 @pytest.fixture
 def masked(tmp_path: Path) -> Iterator[None]:
-    """Give whoever asks another boot ID, as systemd-nspawn and LXC do for their containers."""
-    path = "/proc/sys/kernel/random/boot_id"
-    (tmp_path / "boot_id").write_text("01234567-89ab-cdef-0123-456789abcdef\n")
-    with ExitStack() as stack:
-        libc.mount(str(tmp_path / "boot_id"), path, "", MS_BIND)
-        stack.callback(libc.umount2, path)
-        stack.callback(boot.current.cache_clear)
-        boot.current.cache_clear()
+    with _another_boot_id(tmp_path):
         yield
 
 
@@ -299,16 +303,9 @@ def test_nobody_reclaims_where_somebody_could_not_know_the_boot(
     call: Call, network: dict[str, Any], boots: Container, directory: Path, tmp_path: Path
 ) -> None:
     """One in a container with a boot ID of its own, one on the host, by turns."""
-    (tmp_path / "boot_id").write_text("01234567-89ab-cdef-0123-456789abcdef\n")
     added = set()
     for turn in range(4):
-        with ExitStack() as stack:
-            if turn % 2:
-                path = "/proc/sys/kernel/random/boot_id"
-                libc.mount(str(tmp_path / "boot_id"), path, "", MS_BIND)
-                stack.callback(libc.umount2, path)
-            boot.current.cache_clear()
-            stack.callback(boot.current.cache_clear)
+        with _another_boot_id(tmp_path) if turn % 2 else nullcontext():
             added.add(_add(call, network, f"c{turn}", boots).removesuffix("/24"))
             assert set(reservations(directory)) == added
 
@@ -318,9 +315,7 @@ def test_a_file_system_that_is_not_known_to_be_of_one_kernel_proves_nothing(
 ) -> None:
     data_dir = directory.parent
     data_dir.mkdir()
-    with ExitStack() as stack:
-        libc.mount("none", str(data_dir), "ramfs")
-        stack.callback(libc.umount2, str(data_dir))
+    with mounted(data_dir, "ramfs"):
         _add(call, network, "a", boots)
         _reboot(directory)
 
