@@ -23,7 +23,8 @@ class Calls:
     """Runs calls, one at a time for each attachment, and answers them.
 
     ``submit`` has a thread run a job; ``look_at`` raises ProtocolError for a caller that is not
-    to be served here; ``on_wait`` is called in the thread of a hook that is about to wait.
+    to be served here; ``unwatch`` ends the watch for its hang-up; ``on_wait`` is called in the
+    thread of a hook that is about to wait.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Calls:
         *,
         submit: Callable[[Job], object],
         look_at: Callable[[Connection], object],
+        unwatch: Callable[[Connection], object],
         on_wait: Callable[[], object],
     ) -> None:
         self._connections = connections
@@ -43,6 +45,7 @@ class Calls:
         self._metrics = metrics
         self._submit = submit
         self._look_at = look_at
+        self._unwatch = unwatch
         self._on_wait = on_wait
         self._home = NetNS.current()
 
@@ -90,6 +93,7 @@ class Calls:
             # the launcher's exit is no hang-up any more.
             if call.key is not None and (waiting := self._exclusive.release(call.key)) is not None:
                 self._submit(waiting)
+            self._unwatch(connection)
             self._connections.open.pop(connection.fd, None)
             connection.answer(protocol.encode_status(status))
             strayed = entered and not call.kept_thread()

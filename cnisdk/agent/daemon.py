@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -95,6 +96,7 @@ class Agent:
             self.metrics,
             submit=self._submit,
             look_at=look_at,
+            unwatch=self._unwatch,
             on_wait=self._give_turn_on,
         )
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -321,6 +323,11 @@ class Agent:
     def _thread_done(self) -> None:
         if self.stopping:
             self.ring()
+
+    def _unwatch(self, connection: Connection) -> None:
+        """Let the loop sleep when the launcher, which has its answer, hangs up."""
+        with suppress(OSError):  # a hook has closed what was not its own
+            self._epoll.unregister(connection.fd)
 
     def _submit(self, job: Job) -> None:
         self._pool.submit(job)

@@ -22,6 +22,7 @@ MAX_LINE = 4096
 
 _CUTS = (3000, 600, 60)  # characters of a text, tried in turn
 
+_encoder = json.JSONEncoder(ensure_ascii=False, default=str)
 _dropped = 0
 _send: Callable[[bytes], int] | None = None
 
@@ -47,8 +48,7 @@ def write(level: Level, event: str, **fields: Any) -> None:
 
 
 def _line(record: dict[str, Any]) -> bytes:
-    text = json.dumps(record, ensure_ascii=False, default=str)
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return _encoder.encode(record).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _cut(value: Any, length: int) -> Any:
