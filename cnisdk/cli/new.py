@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def new(
 def make(source: Path, answers: Mapping[str, str], output: Path, *, no_input: bool = True) -> Path:
     """Make a project of the template ``source`` in ``output`` and return its directory.
 
-    click.ClickException if none was made; nothing is left then.
+    click.ClickException if none could be made; then there is no part of one either.
     """
     try:
         from cookiecutter.exceptions import CookiecutterException
@@ -61,33 +62,49 @@ def make(source: Path, answers: Mapping[str, str], output: Path, *, no_input: bo
     except ImportError as err:
         raise click.ClickException("cookiecutter is missing; pip install 'cnisdk[new]'") from err
     try:
-        with _passing() as config:
+        with _passing() as directory:
             made = cookiecutter(
                 str(source),
                 no_input=no_input,
                 extra_context=dict(answers),
-                output_dir=str(output),
-                config_file=config,
+                output_dir=str(directory / "made"),
+                config_file=str(directory / "config.yaml"),
             )
-    except CookiecutterException as err:
+            return _put(Path(made), output.absolute())
+    except (CookiecutterException, OSError) as err:
         raise click.ClickException(f"no project was made: {err}") from err
-    return Path(made)
+
+
+def _put(made: Path, output: Path) -> Path:
+    """Copy a project into ``output``, whole or not at all."""
+    target = output / made.name
+    try:
+        shutil.copytree(made, target)
+    except FileExistsError as err:
+        raise click.ClickException(f"no project was made: {target} already exists") from err
+    except BaseException as err:
+        shutil.rmtree(target, ignore_errors=True)
+        if isinstance(err, shutil.Error):
+            (_, _, why), *_ = err.args[0]  # of all files the first that was not copied
+            raise click.ClickException(f"no project was made: {why}") from err
+        raise
+    return target
 
 
 @contextmanager
-def _passing() -> Iterator[str]:
-    """Yield a configuration for cookiecutter with which nothing of it stays but the project.
+def _passing() -> Iterator[Path]:
+    """Yield a directory that takes all that cookiecutter leaves, with its configuration.
 
-    By itself it leaves the hooks that it ran where `tempfile` makes files, and the answers in the
-    home directory.  What a user has configured for cookiecutter does not count.
+    By itself it leaves the hooks that it ran where `tempfile` makes files, the answers in the home
+    directory, and half a project where the disk was full.  What a user has configured for it does
+    not count.
     """
     with tempfile.TemporaryDirectory(prefix="cnisdk-new-") as directory:
-        config = Path(directory, "config.yaml")
-        places = dict.fromkeys(("replay_dir", "cookiecutters_dir"), directory)
-        config.write_text(json.dumps(places))  # which is YAML, too
+        places = dict.fromkeys(("replay_dir", "cookiecutters_dir"), f"{directory}/kept")
+        Path(directory, "config.yaml").write_text(json.dumps(places))  # which is YAML, too
         before, tempfile.tempdir = tempfile.tempdir, directory
         try:
-            yield str(config)
+            yield Path(directory)
         finally:
             tempfile.tempdir = before
 

@@ -97,3 +97,19 @@ def test_nothing_is_left_but_the_project(name: str, made: list[str], tmp_path: P
 
     left = {path.name: sorted(one.name for one in path.iterdir()) for path in tmp_path.iterdir()}
     assert left == {"HOME": [], "TMPDIR": [], "here": made}
+
+
+@pytest.mark.parametrize("size", ["16k", "64k"])
+def test_a_full_disk_leaves_no_part_of_a_project(size: str, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "small", small], check=True)
+    try:
+        done = cnisdk("new", "mine", "--no-input", cwd=small)
+
+        assert done.returncode == 1
+        assert "Error: no project was made: " in done.stderr
+        assert "No space left on device" in done.stderr
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
