@@ -5,6 +5,7 @@ What is not said here to differ is the same to the byte.  After a change of the 
 """
 
 import shutil
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -122,14 +123,23 @@ def equal(plugin: Plugin, made: Path) -> dict[str, str]:
     }
 
 
+def besides(plugin: Plugin, made: Path) -> set[str]:
+    """Return the plugin's files that the template does not make, but for its code and its tests."""
+    places = (f"{plugin.package}/", "tests/")
+    return {path for path in files(plugin.directory) - files(made) if not path.startswith(places)}
+
+
 def write() -> None:
-    """Write what has to be the same into the plugins' directories."""
+    """Write what has to be the same into the plugins' directories, and name what is too much."""
     for plugin in PLUGINS:
         with tempfile.TemporaryDirectory() as directory:
-            for path, text in equal(plugin, rendered(plugin, Path(directory))).items():
+            made = rendered(plugin, Path(directory))
+            for path, text in equal(plugin, made).items():
                 file = plugin.directory / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text)
+            for path in sorted(besides(plugin, made)):
+                sys.stderr.write(f"{plugin.directory / path}: the template has no such file\n")
 
 
 if __name__ == "__main__":

@@ -27,11 +27,8 @@ def made(plugin: Plugin, tmp_path: Path) -> Path:
 
 
 def test_no_file_of_the_template_is_missing(plugin: Plugin, made: Path) -> None:
-    there = files(plugin.directory)
-
-    assert files(made) - there == plugin.instead
-    besides = there - files(made)
-    assert {path for path in besides if not path.startswith((plugin.package, "tests"))} == set()
+    assert files(made) - files(plugin.directory) == plugin.instead
+    assert shape.besides(plugin, made) == set()
 
 
 def test_files_are_those_of_the_template(plugin: Plugin, made: Path) -> None:
