@@ -16,6 +16,8 @@ from cnisdk.build.interpreter import Interpreter
 from cnisdk.build.project import Project, plugin_project
 
 MAX_WARM = 24 * 60 * 60
+MAX_SOCKET = 107
+"""Bytes of a socket's path (unix(7)), without the NUL that ends it."""
 
 
 class Options(NamedTuple):
@@ -29,6 +31,8 @@ class Options(NamedTuple):
     """Seconds for which a call may leave an agent behind."""
     unpack_dirs: tuple[str, ...] = ()
     """Where to unpack on a node; by default what unpack.c says."""
+    socket: str = ""
+    """Where to look for an agent; by default where `cnisdk agent` listens."""
 
 
 DEFAULTS = Options()
@@ -84,13 +88,22 @@ def check(options: Options) -> None:
     """Refuse what would make no safe executable, before anything is done."""
     if not 0 <= options.warm <= MAX_WARM:
         raise BuildError(f"--warm {options.warm} is not from 0 to {MAX_WARM} seconds")
-    home = os.path.expanduser("~")
     for path in options.unpack_dirs:
-        place = os.path.normpath(path)
-        if not place.startswith("/") or f"{place}/".startswith(("/tmp/", "/var/tmp/")):  # noqa: S108
-            raise BuildError(f"--unpack-dir {path} has to be absolute, and nothing temporary")
-        if home != "/" and f"{place}/".startswith(f"{home}/"):
-            raise BuildError(f"--unpack-dir {path} is in a home directory, which no node has")
+        _check_place("--unpack-dir", path)
+    if options.socket:
+        _check_place("--socket", options.socket)
+        if len(os.fsencode(options.socket)) > MAX_SOCKET:
+            raise BuildError(f"--socket {options.socket} has more than {MAX_SOCKET} bytes")
+
+
+def _check_place(option: str, path: str) -> None:
+    """Refuse a place on a node that others can take, or that is only here."""
+    place = os.path.normpath(path)
+    home = os.path.expanduser("~")
+    if not place.startswith("/") or f"{place}/".startswith(("/tmp/", "/var/tmp/")):  # noqa: S108
+        raise BuildError(f"{option} {path} has to be absolute, and nothing temporary")
+    if home != "/" and f"{place}/".startswith(f"{home}/"):
+        raise BuildError(f"{option} {path} is in a home directory, which no node has")
 
 
 def native_launcher(directory: str) -> tuple[bytes | None, str]:
@@ -117,6 +130,7 @@ def _executables(
     common += [("payload-id", archive.identity(packed))]
     common += [("unpack-dir", path) for path in options.unpack_dirs]
     common += [("warm", str(options.warm))] if options.warm else []
+    common += [("socket", options.socket)] if options.socket else []
     paths: list[Path] = []
     size = 0
     for versions, names in _by_versions(made.versions).items():
@@ -144,7 +158,9 @@ def _scripts(projects: Sequence[Project], output: Path, options: Options) -> Bui
     size = 0
     described = script.describe(projects, options.python)
     for versions, names in _by_versions(described).items():
-        data = script.script(projects, options.python, versions, options.warm)
+        data = script.script(
+            projects, options.python, versions, warm=options.warm, socket=options.socket
+        )
         paths += put(data, output, names)
         size += len(data)
     return Built(tuple(sorted(paths)), size, f"{options.python} and what is installed there")

@@ -48,7 +48,12 @@ describe({plugins!r})
 
 
 def script(
-    projects: Sequence[Project], python: str, versions: Sequence[str], warm: int = 0
+    projects: Sequence[Project],
+    python: str,
+    versions: Sequence[str],
+    *,
+    warm: int = 0,
+    socket: str = "",
 ) -> bytes:
     """Return the executable of all plugins of ``projects`` that speak ``versions``.
 
@@ -64,6 +69,7 @@ def script(
     body = _BODY.format(path=path, plugins=plugins, identity=identity)
     settings = [("versions", ",".join(versions)), ("payload-id", identity)]
     settings += [("warm", str(warm))] if warm else []
+    settings += [("socket", socket)] if socket else []
     return trailer.append(f"{shebang}\n{body}".encode(), settings)
 
 

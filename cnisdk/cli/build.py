@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from cnisdk.agent.protocol import SOCKET
 from cnisdk.build import progress
 from cnisdk.cli.failure import told
 
@@ -53,6 +54,12 @@ from cnisdk.cli.failure import told
     help="Where to unpack on a node; may be repeated.  "
     "[default: /var/lib/cnisdk/payload, /run/cnisdk-payload]",
 )
+@click.option(
+    "--socket",
+    metavar="PATH",
+    default="",
+    help=f"Where to look for an agent, which serves its own plugins only.  [default: {SOCKET}]",
+)
 def build(
     projects: tuple[str, ...],
     output: Path,
@@ -61,6 +68,7 @@ def build(
     warm: int,
     python: str,
     unpack_dirs: tuple[str, ...],
+    socket: str,
 ) -> None:
     """Make executables of the plugins in PROJECT.
 
@@ -72,7 +80,7 @@ def build(
     from cnisdk.build import executable
     from cnisdk.build.errors import BuildError
 
-    options = executable.Options(standalone, python, warm, unpack_dirs)
+    options = executable.Options(standalone, python, warm, unpack_dirs, socket)
     with told(BuildError):
         built = executable.build(projects, output, options, bar)
     for path in built.paths:

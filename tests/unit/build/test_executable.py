@@ -91,7 +91,7 @@ def test_building_again_replaces_the_file_and_leaves_no_other(make_project: Make
 
 def test_what_was_asked_for_is_in_the_settings(make_project: Make) -> None:
     directory = make_project()
-    options = Options(warm=30, unpack_dirs=("/opt/a", "/opt/b"))
+    options = Options(warm=30, unpack_dirs=("/opt/a", "/opt/b"), socket="/run/a/agent.sock")
 
     (built,) = executable.build([directory], directory / "bin", options).paths
 
@@ -99,6 +99,7 @@ def test_what_was_asked_for_is_in_the_settings(make_project: Make) -> None:
     assert found is not None
     assert found.value("warm") == "30"
     assert found.values("unpack-dir") == ("/opt/a", "/opt/b")
+    assert found.value("socket") == "/run/a/agent.sock"
     assert found.value("exec") == os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]
     assert found.payload_offset % 4096 == 0
 
@@ -111,6 +112,10 @@ def test_what_was_asked_for_is_in_the_settings(make_project: Make) -> None:
         (Options(unpack_dirs=("/tmp/x",)), "temporary"),
         (Options(unpack_dirs=("/var/../tmp",)), "temporary"),
         (Options(unpack_dirs=(os.path.expanduser("~/x"),)), "home"),
+        (Options(socket="agent.sock"), "--socket agent.sock has to be absolute"),
+        (Options(socket="/tmp/x/agent.sock"), "temporary"),
+        (Options(socket=os.path.expanduser("~/agent.sock")), "home"),
+        (Options(socket=f"/run/{'x' * 103}"), "more than 107 bytes"),
         (Options(python="/nonexistent/python"), "No such file"),
         (Options(python="/bin/false"), "no Python that works"),
     ],
