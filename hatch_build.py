@@ -1,9 +1,10 @@
 """Put into the wheel what no package has: the template, and launchers that are compiled already.
 
-Whoever installs the wheel needs no compiler to build executables then.  Without ziglang, as when
-somebody installs from the source, the wheel has none, and `cnisdk build` compiles or does without.
+Whoever installs the wheel needs no compiler to build executables then.  Without ziglang it has at
+most this machine's, by musl-gcc; where it has none, `cnisdk build` compiles or does without.
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -25,13 +26,17 @@ class Launchers(BuildHookInterface):  # type: ignore[type-arg]
         if version == "editable":
             return
         build_data["force_include"][f"{self.root}/cookiecutter"] = "cnisdk/template"
-        if not native.has_ziglang():
-            self.app.display_warning("without ziglang the wheel has no launchers")
-            return
         self._directory = tempfile.TemporaryDirectory()
         for machine in MACHINES:
             path = Path(self._directory.name) / f"launcher-{machine}"
-            compiler = [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-musl"]
+            if native.has_ziglang():
+                compiler = [sys.executable, "-m", "ziglang", "cc"]
+                compiler += ["-target", f"{machine}-linux-musl"]
+            elif machine == native.machine() and shutil.which("musl-gcc"):
+                compiler = ["musl-gcc"]
+            else:
+                self.app.display_warning(f"the wheel has no launcher for {machine}: no ziglang")
+                continue
             made = native.compile_launcher(str(path), cc=compiler, report=self.app.display_error)
             if made is None:
                 self.app.abort(f"cannot compile the launcher for {machine}")

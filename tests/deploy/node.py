@@ -57,11 +57,12 @@ class Node:
 
     # -- a runtime ----------------------------------------------------------------------------
 
-    def boot(self) -> None:
+    def boot(self, *more: str) -> None:
         """Have a mount namespace in which the node's files are where they belong."""
-        for path in ON_THE_NODE:
+        paths = (*ON_THE_NODE, *more)
+        for path in paths:
             self.path(path).mkdir(exist_ok=True)
-        mounts = [(str(self.path(path)), path, False) for path in ON_THE_NODE]
+        mounts = [(str(self.path(path)), path, False) for path in paths]
         setup = Setup(["sh", "-c", "echo ready && exec sleep infinity"], mounts)
         self._node = subprocess.Popen(
             ["unshare", "--mount", "--propagation=slave", *_inside(setup)],

@@ -20,8 +20,9 @@ VERSIONS = ["1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"]
 """Older ones have no `appArmorProfile`."""
 
 KUSTOMIZATIONS = sorted(
-    path.parent for path in files("kustomization.yaml") if "cookiecutter" not in path.parts
+    path.parent for path in files("kustomization.yaml") if path.is_relative_to(KUBERNETES)
 )
+"""Those of projects are in test_template."""
 
 
 @pytest.fixture(params=READERS)

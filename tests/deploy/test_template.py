@@ -1,7 +1,10 @@
 """What a generated project brings to a cluster."""
 
 import json
+import os
+import shlex
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from cnisdk.cli.new import KINDS
 from tests.deploy import dockerfile, manifests
 from tests.deploy.image import make
 from tests.deploy.manifests import KUBERNETES, READERS, Object
-from tests.deploy.node import Agent, booted
+from tests.deploy.node import Agent, Node, booted
 from tests.deploy.test_manifests import VERSIONS
 from tests.host import ROOT, Host
 
@@ -58,11 +61,22 @@ def pods(directory: Path) -> tuple[Object, Object]:
     return pod, pod["initContainers"][0]
 
 
+def of_the_checkout(pod: Object, name: str) -> Object:
+    """Return a project's pod with the checkout's socket and port in the place of its own."""
+    port = str(pod["containers"][0]["livenessProbe"]["httpGet"]["port"])
+    directory = f"/run/cni-{name}"
+    text = json.dumps(pod).replace(f" --socket {directory}/agent.sock", "")
+    replaced: Object = json.loads(text.replace(directory, "/run/cnisdk").replace(port, "9600"))
+    return replaced
+
+
 def test_they_are_those_of_the_checkouts_plugins(project: Path) -> None:
-    """But for names, and for networks, which are in the image."""
-    (theirs, their_init), (ours, our_init) = pods(project / "kubernetes"), pods(KUBERNETES / "base")
+    """But for names, sockets, ports, and for networks, which are in the image."""
+    (theirs, _), (ours, our_init) = pods(project / "kubernetes"), pods(KUBERNETES / "base")
     name = project.name.removeprefix("cni-")
 
+    theirs = of_the_checkout(theirs, name)
+    (their_init,) = theirs["initContainers"]
     their_init["args"] = named(their_init["args"], f"--name {name}", "--name cnisdk")
     our_init["args"] = named(our_init["args"], "/plugins/*", "$PLUGINS")
     our_init["env"].insert(0, {"name": "PLUGINS", "value": f"/plugins/{name}"})
@@ -72,6 +86,41 @@ def test_they_are_those_of_the_checkouts_plugins(project: Path) -> None:
         container["image"] = f"registry.example.com/cni-{name}:0.1.0"
 
     assert theirs == ours
+
+
+def words(container: Object) -> list[str]:
+    """Return the words of the last line of a container's script."""
+    (text,) = container["args"]
+    return shlex.split(str(text).splitlines()[-1])
+
+
+def test_executables_look_for_the_agent_where_it_listens(project: Path) -> None:
+    pod, init = pods(project / "kubernetes")
+    stages = dockerfile.read(project / "Dockerfile")
+    built = [one.text for stage in stages for one in stage.instructions if "--socket" in one.text]
+    (agent,) = pod["containers"]
+    mounted = {one["name"]: one["mountPath"] for one in agent["volumeMounts"]}
+    line = words(agent)
+    socket = line[line.index("--socket") + 1]
+
+    assert len(built) == 2
+    assert built[0].endswith(f" --socket {socket}")
+    assert json.loads(built[1])[-2:] == ["--socket", socket]
+    assert mounted["run"] == os.path.dirname(socket)
+    assert f"install -d -m 0700 /host{mounted['run']}\n" in init["args"][0]
+
+
+def test_several_projects_share_a_node(projects: dict[str, Path]) -> None:
+    """And it with what the checkout has."""
+    agents = [pods(path / "kubernetes")[0]["containers"][0] for path in projects.values()]
+    agents.append(pods(KUBERNETES / "base")[0]["containers"][0])
+
+    for own in (words, lambda one: one["readinessProbe"]["httpGet"]["port"]):
+        assert len({str(own(agent)) for agent in agents}) == len(KINDS) + 1
+    for agent in agents:
+        line = words(agent)
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert line[line.index("--health") + 1] == str(agent[probe]["httpGet"]["port"])
 
 
 def test_what_is_taken_away_is_what_was_installed(project: Path) -> None:
@@ -87,40 +136,84 @@ def test_what_is_taken_away_is_what_was_installed(project: Path) -> None:
 
 
 def test_its_dockerfile_is_that_of_the_checkouts_plugins(project: Path) -> None:
-    made, image = dockerfile.read(project / "Dockerfile")
-    our_made, our_image = dockerfile.read(ROOT / "deploy" / "Dockerfile")
-    network = f"10-{project.name.removeprefix('cni-')}.conflist"
+    theirs = dockerfile.read(project / "Dockerfile")
+    ours = dockerfile.read(ROOT / "deploy" / "Dockerfile")
+    name = project.name.removeprefix("cni-")
 
-    assert (made.base, image.base) == (our_made.base, our_image.base)
-    installs = [one.text.replace(f" {project.name} ", " ") for one in image.instructions]
-    installs.remove(f"{network} /networks/")
-    assert installs == [one.text for one in our_image.instructions]
-    assert (project / network).is_file()
+    assert [(one.name, one.base) for one in theirs] == [(one.name, one.base) for one in ours]
+    steps = [[one.text for one in stage.instructions] for stage in theirs]
+    steps[2].remove(f"10-{name}.conflist /networks/")
+    assert steps[2][:-1] == [one.text for one in ours[2].instructions][:-1]
+    assert (project / f"10-{name}.conflist").is_file()
 
 
-def test_its_image_attaches_a_container_through_the_agent(
+def image_of(project: Path, directory: Path, wheels: Path) -> Path:
+    """Make a project's image; as long as cnisdk is not published its wheels lie in the project."""
+    copied = directory / project.name
+    shutil.copytree(project, copied)
+    (copied / "wheels").mkdir()
+    for wheel in wheels.iterdir():
+        shutil.copy(wheel, copied / "wheels")
+    made = directory / f"image-of-{project.name}"
+    make(copied / "Dockerfile", copied, made)
+    return made
+
+
+class Deployed:
+    """A project's DaemonSet on a node."""
+
+    def __init__(self, node: Node, project: Path, image: Path) -> None:
+        self.node = node
+        self.image = image
+        self.network = f"10-{project.name.removeprefix('cni-')}.conflist"
+        self.objects = manifests.read(project / "kubernetes")
+        self.pod = manifests.pod(self.objects)
+
+    def install(self, plugins: str = "") -> str:
+        """Run the init container; ``plugins`` in the place of the project's own."""
+        self._use_image()
+        if plugins:
+            self.pod["initContainers"][0]["env"][0]["value"] = plugins
+        return self.node.run_init(self.objects, self.pod)
+
+    def agent(self) -> Agent:
+        self._use_image()
+        (container,) = self.pod["containers"]
+        return Agent(self.node, self.node.setup(self.pod, container, self.objects))
+
+    def _use_image(self) -> None:
+        self.node.plugins = self.image / "plugins"
+        self.node.networks = self.image / "networks"
+        self.node.tools = self.image / "installed" / "bin"
+
+
+def test_images_of_two_projects_serve_their_own_plugins_on_one_node(
     projects: dict[str, Path], image: Path, host: Host, tmp_path: Path
 ) -> None:
-    """As long as cnisdk is not published its wheels lie in the project."""
-    project = tmp_path / "cni-try-interface"
-    shutil.copytree(projects["interface"], project)
-    (project / "wheels").mkdir()
-    for wheel in (image / "wheels").iterdir():
-        shutil.copy(wheel, project / "wheels")
-    make(project / "Dockerfile", project, tmp_path / "image")
-    objects = manifests.read(project / "kubernetes")
-    pod = manifests.pod(objects)
-    with booted(host, tmp_path, tmp_path / "image" / "plugins") as node:
-        node.networks = tmp_path / "image" / "networks"
-        node.tools = tmp_path / "image" / "installed" / "bin"
-        pod["initContainers"][0]["env"][0]["value"] = "/plugins/*"
-        said = node.run_init(objects, pod)
-        node.boot()
-        container = node.host.container()
-        with Agent(node, node.setup(pod, pod["containers"][0], objects)) as agent:
-            added = node.call("ADD", container, "10-try-interface.conflist")
-            agent.log.wait("call ok", plugin="try-interface", command="ADD")
-            deleted = node.call("DEL", container, "10-try-interface.conflist")
+    made = {
+        kind: image_of(projects[kind], tmp_path, image / "wheels") for kind in ("interface", "ipam")
+    }
+    with booted(host, tmp_path, image / "plugins") as node, ExitStack() as stack:
+        first, second = (Deployed(node, projects[kind], made[kind]) for kind in made)
+        said = first.install("/plugins/*")
+        assert "put /opt/cni/bin/try-interface" in said
+        assert "put /opt/cni/bin/host-local" in said
+        second.install()
+        node.boot("/run/cni-try-interface", "/run/cni-try-ipam")
+        agents = [stack.enter_context(one.agent()) for one in (first, second)]
+        one, other = node.host.container(), node.host.container()
+        ipam = node.network(second.network)
+        # What the second project is for: asked by a runtime's bridge, or here by itself.
+        ipam["type"] = "try-ipam"
+        outcomes = [
+            node.call("ADD", one, first.network),
+            node.plugin("ADD", other, ipam),
+            node.call("DEL", one, first.network),
+            node.plugin("DEL", other, ipam),
+        ]
 
-    assert "put /opt/cni/bin/try-interface" in said
-    assert (added.status, deleted.status) == (0, 0), (added, deleted)
+        assert [outcome.status for outcome in outcomes] == [0, 0, 0, 0], outcomes
+        for agent, plugin in zip(agents, ("try-interface", "try-ipam"), strict=True):
+            for command in ("ADD", "DEL"):
+                agent.log.wait("call ok", plugin=plugin, command=command)
+            assert {line["plugin"] for line in agent.log.find("call ok")} == {plugin}
