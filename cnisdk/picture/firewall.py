@@ -57,8 +57,11 @@ def read(owners: Owners) -> Rules:
 
 
 def of_iptables(text: str, rules: Rules) -> None:
-    """Add what iptables-save prints."""
-    lines = [shlex.split(line) for line in text.splitlines() if _concerns_us(line)]
+    """Add what iptables-save prints; what is no such lines is an OSError."""
+    try:
+        lines = [shlex.split(line) for line in text.splitlines() if _concerns_us(line)]
+    except ValueError as err:
+        raise OSError(f"iptables-save printed what is not to be understood: {err}") from err
     owners: dict[str, tuple[str, str]] = {}
     for words in lines:
         network, owner = _named(_after(words, "--comment"))
@@ -111,10 +114,10 @@ def of_nft(text: bytes, rules: Rules, owners: Owners) -> None:
     """Add what ``nft -j list table`` prints; what is no such JSON is an OSError."""
     try:
         listed = [one["rule"] for one in _json.loads(text)["nftables"] if "rule" in one]
-    except (ValueError, KeyError, TypeError) as err:
+        read = [(rule, _Said(rule.get("expr", ()))) for rule in listed]
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise OSError(f"nft printed what is not to be understood: {err}") from err
-    for rule in listed:
-        said = _Said(rule.get("expr", ()))
+    for rule, said in read:
         comment = str(rule.get("comment", ""))
         if rule.get("chain") == nft.CHAIN and "masquerade" in said.does:
             network, owner = _of_mark(comment, owners)

@@ -88,7 +88,23 @@ def test_nft_tells_published_ports() -> None:
     assert list(firewall.addresses(rules)) == [(published, "fd00::2")]
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"nftables": [1]}', b"nonsense"])
+UNKNOWN: list[object] = ["accept", [{"a": 1, "b": 2}], [{"match": {}}]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"[]", b"{}", b'{"nftables": [1]}', b"nonsense"),
+        *(_listed(expr=expressions) for expressions in UNKNOWN),
+    ],
+)
 def test_what_is_no_listing_is_an_error_and_no_crash(text: bytes) -> None:
     with pytest.raises(OSError, match="not to be understood"):
         firewall.of_nft(text, Rules([], []), {})
+
+
+def test_an_iptables_comment_without_its_end_is_an_error_and_no_crash() -> None:
+    line = '-A CNI-HOSTPORT-DNAT -m comment --comment "name: -j CNI-DN-0123456789abcdef01234'
+
+    with pytest.raises(OSError, match="not to be understood"):
+        firewall.of_iptables(line, Rules([], []))
