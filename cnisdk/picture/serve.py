@@ -12,6 +12,7 @@ browser of the machine can.  So
 
 import hmac
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -72,7 +73,9 @@ class Server(ThreadingHTTPServer):
             return self._picture
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of those who hang up."""
+        """Say nothing of those who hang up, or take too long; all else is a defect of ours."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

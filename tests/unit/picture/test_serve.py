@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -171,3 +172,24 @@ def test_a_look_that_fails_is_told_and_the_next_one_may_not(served: Served) -> N
     assert failed.status == 503
     assert "cannot read" in failed.text
     assert served.ask(f"{served.path}picture").status == 200
+
+
+def test_a_defect_is_told_on_stderr(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.error = ZeroDivisionError("of ours")
+
+    with pytest.raises(http.client.RemoteDisconnected):
+        served.ask(served.path)
+
+    assert "ZeroDivisionError: of ours" in capsys.readouterr().err
+
+
+def test_who_hangs_up_is_no_news(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        os.write(writing, b"an answer")
+    except BrokenPipeError:
+        served.server.handle_error(None, ("127.0.0.1", 1))
+    os.close(writing)
+
+    assert capsys.readouterr().err == ""
