@@ -79,6 +79,15 @@ def machine() -> str:
     return name
 
 
+def is_known() -> bool:
+    """Say whether this machine is one of `MACHINES`."""
+    try:
+        machine()
+    except UnsupportedError:
+        return False
+    return True
+
+
 def seize(pid: int) -> None:
     """Become the tracer of a thread that runs on, and of all that it will start.
 
