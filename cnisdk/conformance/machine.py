@@ -12,10 +12,8 @@ plugin keeps elsewhere outlives the story and makes the next one another.
 import ipaddress
 import itertools
 import json
-import platform
 import shutil
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from hypothesis.stateful import (
 )
 
 from cnisdk import versions
-from cnisdk.conformance import result as results, state
+from cnisdk.conformance import ptrace, result as results, state
 from cnisdk.conformance.check import Kind
 from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.runner import ask_versions
@@ -46,12 +44,7 @@ STEPS = 10
 """Longest story, in steps."""
 
 _IFNAMES = ("eth0", "net1", "with.dot-15char")
-_TRACEABLE = platform.machine() == "x86_64"
 _LAST_POINT = 40
-
-# Links of a namespace that is gone go a little later.
-_PATIENCE = 1.0
-_INTERVAL = 0.02
 
 _pick = st.integers(0, 7)
 _point = st.integers(1, _LAST_POINT)
@@ -213,7 +206,7 @@ class Runtime(RuleBasedStateMachine):
         self._expect(self._call("ADD", late), ok=False)
         self._delete(late)
 
-    @precondition(lambda self: _TRACEABLE)
+    @precondition(lambda self: ptrace.is_known())
     @rule(point=_point, mode=st.sampled_from(Mode), network=st.integers(0, 1))
     def interrupt(self, point: int, mode: Mode, network: int) -> None:
         """Kill an ADD, or fail a call of it, when it changes something; then detach."""
@@ -292,20 +285,21 @@ class Runtime(RuleBasedStateMachine):
         known = self._before | (self.shared or set())
         links = {line.split()[1] for line in known if line.startswith("link ")}
         links |= {i["name"] for a in self.live for i in a.result.get("interfaces", ())}
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            found = [
+
+        def left() -> list[str]:
+            return [
                 f"left: {line}"
                 for line in sorted(self.lines() - known)
                 if any(i in line for i in ended)
                 or (line.startswith("link ") and line.split()[1] not in links)
                 or (not self.live and not links & set(line.split()))
             ]
+
+        def may_pass(found: list[str]) -> bool:
             # nobody is about to remove a file
-            waiting = not any(line.startswith("left: file") for line in found)
-            if not found or not waiting or time.monotonic() > deadline:
-                return found
-            time.sleep(_INTERVAL)
+            return bool(found) and not any(line.startswith("left: file") for line in found)
+
+        return state.patiently(left, may_pass)
 
     def lines(self) -> set[str]:
         """Return what there is on the host, one line a thing."""

@@ -19,8 +19,7 @@ from cnisdk.conformance.host import Namespace, tool
 WATCHED = ("/run", "/var/lib/cni")
 """Where plugins keep files."""
 
-# A link of a namespace that is gone goes a little later (cleanup_net is a work queue).
-_PATIENCE = 1.0
+_PATIENCE = 1.0  # seconds
 _INTERVAL = 0.02
 
 _MOST = 1 << 16
@@ -110,23 +109,36 @@ def _is_legacy() -> bool:
     return path is not None and "legacy" in os.path.realpath(path)
 
 
-def left(
-    before: Iterable[State], look: Callable[[], Iterable[State]], *, patience: float = _PATIENCE
-) -> list[str]:
+def left(before: Iterable[State], look: Callable[[], Iterable[State]]) -> list[str]:
     """Return what is there now and was not ``before``, and what has gone.
 
     Waits a little where something is left, since some things go a moment later.
     """
     was = [state.lines() for state in before]
-    deadline = time.monotonic() + patience
-    while True:
+
+    def differences() -> list[str]:
         now = [state.lines() for state in look()]
         found = [f"left: {line}" for a, b in zip(was, now, strict=True) for line in sorted(b - a)]
         found += [f"gone: {line}" for a, b in zip(was, now, strict=True) for line in sorted(a - b)]
-        passing = any(line.split()[1] in ("link", "address", "route") for line in found)
-        if not passing or time.monotonic() > deadline:
-            return found
+        return found
+
+    return patiently(
+        differences,
+        lambda found: any(line.split()[1] in ("link", "address", "route") for line in found),
+    )
+
+
+def patiently(
+    find: Callable[[], list[str]], may_pass: Callable[[list[str]], bool] = bool
+) -> list[str]:
+    """Return what ``find`` finds, once none of it ``may_pass`` by itself or it has not for long.
+
+    A link of a namespace that is gone goes a little later (cleanup_net is a work queue).
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while may_pass(found := find()) and time.monotonic() < deadline:
         time.sleep(_INTERVAL)
+    return found
 
 
 def files_of(container_id: str, roots: Iterable[Path], but: Path) -> list[str]:

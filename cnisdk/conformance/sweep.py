@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,6 @@ from cnisdk.conformance.world import Attachment, World
 WAYS = ("with the namespace", "without the namespace")
 """How DEL is called: as if the container was still there, and as if it had gone."""
 
-_PATIENCE = 1.0
 _STATE = "$STATE"
 _BYSTANDER = "bystander"
 
@@ -255,9 +253,7 @@ class _Story:
             self._go_on_with_an_agent(self._agent, interfered=number > 0, killing=mode is Mode.KILL)
         self._delete(attachment, way)
         if way == WAYS[0]:
-            self.problems += state.left(
-                [inside], lambda: [state.look(attachment.container)], patience=_PATIENCE
-            )
+            self.problems += state.left([inside], lambda: [state.look(attachment.container)])
         if self._stage.remainder is not None:
             self._compare(before, done)
         self._another()
@@ -295,7 +291,7 @@ class _Story:
         if not done.ok:
             self.problems.append(f"DEL {way}: {done.ending()}: {_said(done)}")
         if self._agent is not None:
-            self.problems += _patiently(functools.partial(self._not_served, "DEL", attachment))
+            self.problems += state.patiently(functools.partial(self._not_served, "DEL", attachment))
 
     def _not_served(self, command: str, attachment: Attachment) -> list[str]:
         """Find that a call was not made by the agent, which logs it after its answer."""
@@ -318,7 +314,7 @@ class _Story:
             found = [f"left: {line}" for line in now - may_be if not shared & set(line.split())]
             return sorted(found) + [f"gone: {line}" for line in sorted(before - now)]
 
-        self.problems += _patiently(left)
+        self.problems += state.patiently(left)
 
     def _another(self) -> None:
         """Attach and detach another container."""
@@ -344,7 +340,7 @@ class _Story:
         known = {problem.removeprefix("left: ") for problem in self.problems}
         self.problems += [
             problem
-            for problem in _patiently(differs)
+            for problem in state.patiently(differs)
             if problem.partition("left: ")[2] not in known
         ]
 
@@ -375,14 +371,6 @@ class _Story:
             if "sandbox" not in interface and any(c.isdigit() for c in name):
                 line = line.replace(name, f"LINK{number}")
         return line
-
-
-def _patiently(find: Callable[[], list[str]]) -> list[str]:
-    """Return what ``find`` finds, once it finds nothing or does not stop finding."""
-    deadline = time.monotonic() + _PATIENCE
-    while (found := find()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
 
 
 def _said(done: Execution) -> str:
