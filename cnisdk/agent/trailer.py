@@ -77,6 +77,12 @@ class Trailer(NamedTuple):
     """Also the size of the launcher in front."""
     payload_length: int
 
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The plugin's, oldest first; none where the trailer does not say."""
+        listed = self.value("versions")
+        return tuple(listed.split(",")) if listed else ()
+
     def value(self, key: str, default: str = "") -> str:
         """Return the last value of ``key``, the one that the launcher takes."""
         return next((value for name, value in reversed(self.settings) if name == key), default)

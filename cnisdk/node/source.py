@@ -60,7 +60,7 @@ def _executable(path: str) -> Source:
     if not status.st_mode & 0o111:
         raise NodeError(f"{path} is not executable", f"chmod +x {path}, or leave it out")
     end = trailer.read(path)
-    speaks = tuple(end.value("versions").split(",")) if end and end.value("versions") else ()
+    speaks = end.versions if end else ()
     return _source(path, Kind.EXECUTABLE, status, found)._replace(versions=speaks)
 
 

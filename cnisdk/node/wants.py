@@ -81,5 +81,4 @@ def find(root: Root, places: Places, plugin: str) -> str:
 def versions(root: Root, path: str) -> tuple[str, ...]:
     """Return which versions an executable on the node says it speaks, without running it."""
     end = trailer.read(root.locate(path))
-    listed = end.value("versions") if end else ""
-    return tuple(listed.split(",")) if listed else ()
+    return end.versions if end else ()

@@ -57,10 +57,8 @@ def _look(node: Node, report: Report, name: str) -> tuple[str, ...]:
         return ()
     if not _can_start(node, report, installed):
         return ()
-    said = installed.trailer.value("versions") if installed.trailer else ""
-    if said:
-        return tuple(said.split(","))
-    return _ask(node, report, installed)
+    said = installed.trailer.versions if installed.trailer else ()
+    return said or _ask(node, report, installed)
 
 
 def _ask(node: Node, report: Report, installed: Installed) -> tuple[str, ...]:
