@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cnisdk.cli.options import warn
+from cnisdk.cli.options import json_option, warn
 from cnisdk.recorder import page
 from cnisdk.recorder.call import (
     Call,
@@ -20,8 +20,6 @@ from cnisdk.recorder.call import (
 from cnisdk.recorder.chain import run_of
 from cnisdk.recorder.wrapping import CALLS
 from cnisdk.types import _json
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(invoke_without_command=True)
@@ -36,7 +34,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 )
 @click.option("--failed", is_flag=True, help="Only those that failed, or did not end.")
 @click.option("--last", metavar="N", type=click.IntRange(min=1), help="Only the last so many.")
-@_json_option
+@json_option
 @click.pass_context
 def calls(
     ctx: click.Context,
@@ -65,7 +63,7 @@ def calls(
 
 @calls.command()
 @click.argument("call")
-@_json_option
+@json_option
 @click.pass_obj
 def show(directory: str, call: str, *, as_json: bool) -> None:
     """Show all of a CALL: its number, or a file."""
@@ -79,7 +77,7 @@ def show(directory: str, call: str, *, as_json: bool) -> None:
 
 @calls.command()
 @click.argument("call")
-@_json_option
+@json_option
 @click.pass_obj
 def chain(directory: str, call: str, *, as_json: bool) -> None:
     """Show what each plugin of a network made of the result, in the run that CALL is of."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnisdk.cli.subject import KINDS, enter, subject_of, subject_options
+from cnisdk.cli.subject import KINDS, enter, save, subject_of, subject_options
 
 if TYPE_CHECKING:
     from cnisdk.conformance.check import Check
@@ -88,22 +88,15 @@ def _write(report: "Report", options: dict[str, Any]) -> None:
     if options["json_"]:
         from cnisdk.conformance.report import as_json
 
-        _save(options["json_"], json.dumps(as_json(report), indent=2).encode() + b"\n")
+        save(options["json_"], json.dumps(as_json(report), indent=2).encode() + b"\n")
     if options["junit"]:
         from cnisdk.conformance import junit
 
-        _save(options["junit"], junit.document(report))
+        save(options["junit"], junit.document(report))
     if options["html"]:
         from cnisdk.conformance import html
 
-        _save(options["html"], html.document(report).encode())
-
-
-def _save(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as err:
-        raise click.UsageError(f"cannot write {path}: {err.strerror}") from err
+        save(options["html"], html.document(report).encode())
 
 
 def _list() -> None:

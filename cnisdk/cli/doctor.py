@@ -7,6 +7,7 @@ import click
 
 from cnisdk.cli.failure import told
 from cnisdk.cli.node import Where, bin_dirs_option, queue_option, with_node
+from cnisdk.cli.options import json_option
 from cnisdk.console.common_options import cache_dir_option
 from cnisdk.node.doctor.examine import examine
 from cnisdk.node.doctor.finding import Report
@@ -27,7 +28,7 @@ from cnisdk.recorder import recorders
     help="Where an agent listens.  [default: where plugins look for one]",
 )
 @queue_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def doctor(
     bin_dirs: tuple[str, ...],
     where: Where,

@@ -79,6 +79,8 @@ class Wanted(NamedTuple):
         )
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 plugin_dirs_option = cni_path_option(
     f"Directories of plugins, separated by {os.pathsep!r}.  "
     f"[default: those of {', '.join(PLUGIN_DIRS)} that exist]"

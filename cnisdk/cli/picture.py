@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnisdk.cli.node import queue_option
-from cnisdk.cli.options import Settings, with_settings
+from cnisdk.cli.options import Settings, json_option, with_settings
 from cnisdk.cli.paint import paint
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @with_settings
 @queue_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option(
     "--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw it; '-' is stdout."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnisdk.cli.options import json_option
 from cnisdk.cli.subject import enter
 from cnisdk.recorder.wrapping import CALLS
 from cnisdk.types import _json
@@ -36,7 +37,7 @@ class _Refusal(click.ClickException):
 )
 @click.option("--alone", is_flag=True, help="Without the calls that its attachment had before.")
 @click.option("--trace", metavar="FILE", help="Write its system calls to FILE, with strace.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def replay(
     call: str, directory: str, cni_path: str, trace: str | None, *, alone: bool, as_json: bool
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnisdk.cli.options import Settings, warn, with_settings
+from cnisdk.cli.options import Settings, json_option, warn, with_settings
 from cnisdk.console.table import table
 
 if TYPE_CHECKING:
@@ -20,12 +20,10 @@ _PATIENCE = 5.0
 _NETWORKS = ("NETWORK", "VERSION", "PLUGINS", "FILE")
 _ATTACHMENTS = ("NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES")
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 
 @click.command("list")
 @click.argument("network", required=False)
-@_json_option
+@json_option
 @with_settings
 def list_(network: str | None, settings: Settings, *, as_json: bool) -> None:
     """Show the networks of the directory, and what is attached to them.
@@ -91,7 +89,7 @@ def _addresses(attachment: "CachedAttachment") -> list[str]:
 
 @click.command()
 @click.argument("plugins", metavar="[PLUGIN]...", nargs=-1)
-@_json_option
+@json_option
 @with_settings
 def version(plugins: tuple[str, ...], settings: Settings, *, as_json: bool) -> None:
     """Show the version of cnisdk, and which versions of the specification plugins speak.

@@ -92,6 +92,14 @@ def subject_of(executable: str, options: dict[str, Any]) -> "Subject":
     )
 
 
+def save(path: Path, data: bytes) -> None:
+    """Write what was found; click.UsageError where that cannot be."""
+    try:
+        path.write_bytes(data)
+    except OSError as err:
+        raise click.UsageError(f"cannot write {path}: {err.strerror}") from err
+
+
 def _config(path: Path | None, name: str) -> dict[str, Any] | None:
     if path is None:
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnisdk.cli.subject import KINDS, enter, subject_of, subject_options
+from cnisdk.cli.subject import KINDS, enter, save, subject_of, subject_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def sweep(executable: str, **options: Any) -> None:
     except (OSError, UnsupportedError, AgentError) as err:
         raise click.UsageError(f"{executable}: {err}") from err
     if options["json_"]:
-        _save(options["json_"], found)
+        save(options["json_"], json.dumps(_object(found), indent=2).encode() + b"\n")
     click.echo(text(found, verbose=bool(options["point"])))
     raise click.exceptions.Exit(1 if found.failed else 0)
 
@@ -121,8 +121,8 @@ def text(found: "Sweep", *, verbose: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _save(path: Path, found: "Sweep") -> None:
-    value = {
+def _object(found: "Sweep") -> dict[str, Any]:
+    return {
         "executable": found.subject.executable,
         "mode": str(found.mode),
         "changes": [str(change) for change in found.changes],
@@ -136,7 +136,3 @@ def _save(path: Path, found: "Sweep") -> None:
             for point in found.points
         ],
     }
-    try:
-        path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    except OSError as err:
-        raise click.UsageError(f"cannot write {path}: {err.strerror}") from err
