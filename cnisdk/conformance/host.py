@@ -21,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnisdk.runtime.defaults import NETNS_DIR
+
 if sys.platform == "linux":
     import fcntl
 
@@ -46,7 +48,7 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.path = f"/run/netns/{name}"
+        self.path = f"{NETNS_DIR}/{name}"
         netns.create(self.path)
         with self.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             request = struct.pack("16sh14x", b"lo", 0)

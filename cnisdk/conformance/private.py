@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from cnisdk.runtime.defaults import NETNS_DIR
+
 _OUTSIDE = "CNISDK_OUTSIDE"
 """Variable that names the namespaces which a process inside is not in."""
 
@@ -25,9 +27,6 @@ WRITABLE = ("/run", "/etc/cni")
 
 STATE = ("/var/lib/cni", "/var/lib/cnisdk")
 """Where plugins and our executables keep what they make; there and empty inside, in any case."""
-
-NETNS_DIR = "/run/netns"
-"""Where network namespaces have names."""
 
 # What turns unprivileged user namespaces off: sysctl, the value that does, a value that does not.
 _SWITCHES = (

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cnisdk.conformance.host import Namespace, tool
+from cnisdk.runtime.defaults import NETNS_DIR
 
 WATCHED = ("/run", "/var/lib/cni")
 """Where plugins keep files."""
@@ -147,7 +148,7 @@ def files_of(container_id: str, roots: Iterable[Path], but: Path) -> list[str]:
     for root in roots:
         for directory, names, files in os.walk(root):
             here = Path(directory)
-            names[:] = [n for n in names if here / n not in (but, Path("/run/netns"))]
+            names[:] = [n for n in names if here / n not in (but, Path(NETNS_DIR))]
             found += [str(here / file) for file in files if _mentions(here / file, container_id)]
     return found
 

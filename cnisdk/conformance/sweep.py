@@ -29,6 +29,7 @@ from cnisdk.conformance.subject import Subject
 from cnisdk.conformance.tracees import Mode
 from cnisdk.conformance.tracer import Trace, trace
 from cnisdk.conformance.world import Attachment, World
+from cnisdk.runtime.defaults import NETNS_DIR
 
 WAYS = ("with the namespace", "without the namespace")
 """How DEL is called: as if the container was still there, and as if it had gone."""
@@ -184,12 +185,9 @@ class _Stage:
         for root in self.watched:
             for directory, names, files in os.walk(root):
                 here = Path(directory)
-                names[:] = [n for n in names if here / n not in (self.directory, _NETNS)]
+                names[:] = [n for n in names if here / n not in (self.directory, Path(NETNS_DIR))]
                 found |= {here / name for name in (*names, *files)}
         return found
-
-
-_NETNS = Path("/run/netns")
 
 
 class _Story:

@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from cnisdk.call import DEFAULT_PATH
 from cnisdk.net.execute import tool
 from cnisdk.picture.model import Masqueraded, Published
 from cnisdk.types import _json
 
 if sys.platform == "linux":
     from cnisdk.net import _uapi as k, iptables, nfnetlink, nft
-
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 HOSTPORT = "cni_hostport"
 """portmap's table of nftables."""
@@ -40,7 +39,7 @@ Owners = Mapping[str, tuple[str, str]]
 def read(owners: Owners) -> Rules:
     """Return the rules of the calling thread's namespace; OSError if a tool fails."""
     rules = Rules([], [])
-    for text in iptables.saved(SEARCH_PATH):
+    for text in iptables.saved(DEFAULT_PATH):
         of_iptables(text, rules)
     for family, word, table in (
         (k.NFPROTO_INET, "inet", nft.TABLE),
@@ -49,7 +48,7 @@ def read(owners: Owners) -> Rules:
     ):
         if nfnetlink.has_table(family, table):
             argv = ["nft", "-j", "list", "table", word, table]
-            of_nft(tool(argv, search_path=SEARCH_PATH), rules, owners)
+            of_nft(tool(argv, search_path=DEFAULT_PATH), rules, owners)
     return rules
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cnisdk.conformance import cover
-from cnisdk.conformance.private import NETNS_DIR, STATE
+from cnisdk.conformance.private import STATE
 from cnisdk.net.libc import umount2
+from cnisdk.runtime.defaults import NETNS_DIR
 from tests.host import Host
 
 MNT_DETACH = 2

@@ -6,6 +6,7 @@ are networks that work, and nothing here tells which are meant.
 
 import os
 
+from cnisdk.call import DEFAULT_PATH
 from cnisdk.errors import CNIError
 from cnisdk.node import wants
 from cnisdk.node.doctor.finding import Check, Report
@@ -16,8 +17,6 @@ from cnisdk.types.convert import from_wire
 _FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 _FIREWALL = ("portmap", "firewall")
 """Plugins that execute iptables or nft; others do where ``ipMasq`` is true."""
-
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def check(node: Node, report: Report) -> None:
@@ -95,7 +94,7 @@ def _tools(node: Node, report: Report) -> None:
 def _has(node: Node, tool: str) -> bool:
     return any(
         os.path.isfile(path) and os.access(path, os.X_OK)
-        for directory in SEARCH_PATH.split(":")
+        for directory in DEFAULT_PATH.split(":")
         for path in [node.root.locate(f"{directory}/{tool}")]
     )
 
@@ -109,7 +108,7 @@ def _policy(node: Node, report: Report) -> None:
     from cnisdk.types import _json
 
     try:
-        out = execute.tool(["nft", "-j", "list", "chains"], search_path=SEARCH_PATH)
+        out = execute.tool(["nft", "-j", "list", "chains"], search_path=DEFAULT_PATH)
         listed = _json.loads(out)["nftables"]
     except (OSError, ValueError, KeyError) as err:
         report.not_seen("the firewall's policy", str(err))

@@ -3,6 +3,7 @@
 import os
 
 from cnisdk import invoke, versions
+from cnisdk.call import DEFAULT_PATH
 from cnisdk.errors import CNIError
 from cnisdk.node import wants
 from cnisdk.node.doctor.finding import Check, Report
@@ -13,8 +14,6 @@ PATIENCE = 10.0
 
 UNPACK_DIRS = ("/var/lib/cnisdk/payload", "/run/cnisdk-payload")
 """As unpack.c has them."""
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def check(node: Node, report: Report) -> None:
@@ -73,7 +72,7 @@ def _ask(node: Node, report: Report, installed: Installed) -> tuple[str, ...]:
     try:
         return invoke.version_info(
             installed.path,
-            environ={"PATH": _PATH},
+            environ={"PATH": DEFAULT_PATH},
             cni_version=versions.CURRENT,
             stderr_fd=null,
             timeout=PATIENCE,
