@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cnisdk.runtime.defaults import PLUGIN_DIRS
-
 if TYPE_CHECKING:
     from cnisdk.conformance.check import Check
     from cnisdk.conformance.host import Container, Host
@@ -134,6 +132,8 @@ def _subject(config: pytest.Config) -> "Subject":
 
 
 def _search_path() -> tuple[str, ...]:
+    from cnisdk.runtime.defaults import PLUGIN_DIRS
+
     path = os.environ.get("CNI_PATH")
     return tuple(path.split(os.pathsep)) if path else PLUGIN_DIRS
 
