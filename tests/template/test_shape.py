@@ -71,10 +71,10 @@ def class_of(plugin: Plugin) -> str:
 
 
 def test_its_network_is_that_of_the_template(plugin: Plugin, made: Path) -> None:
-    """But that a bridge is a gateway only where it is told to be."""
+    """But that a bridge is a gateway, and hides addresses, only where it is told to."""
     theirs, ours = (network(directory, plugin) for directory in (made, plugin.directory))
     if plugin.name == "bridge":
-        theirs["plugins"][0]["isDefaultGateway"] = True
+        theirs["plugins"][0] |= {"isDefaultGateway": True, "ipMasq": True}
 
     assert ours == theirs
 

@@ -194,14 +194,25 @@ def _spoofcheck(host: RTNL, container: RTNL, attachment: Attachment) -> Iterator
 
 
 def _masquerade(attachment: Attachment, result: Result, search_path: str) -> Iterator[str]:
+    """Name the addresses that have lost their rule, not those of later plugins that never had one.
+
+    What takes rules away takes those of a family, or all.  So an address is not missed beside one
+    of its family that has its rule; nor one without a gateway, which ours have, beside any.
+    """
     from cnisdk.net import masquerade  # executes iptables, perhaps
 
     index, _ = _container_record(result, attachment)
-    for ip in masquerade.missing(
-        [ip.address for ip in result.ips if ip.interface == index],
+    ips = [ip for ip in result.ips if ip.interface == index]
+    missing = masquerade.missing(
+        [ip.address for ip in ips],
         network=attachment.network,
         ifname=attachment.ifname,
         container_id=attachment.container_id,
         search_path=search_path,
-    ):
-        yield f"host does not masquerade {ip.ip}"
+    )
+    kept = {ip.address.version for ip in ips if ip.address not in missing}
+    for ip in ips:
+        if ip.address in missing and not (
+            ip.address.version in kept or (kept and ip.gateway is None)
+        ):
+            yield f"host does not masquerade {ip.address.ip}"

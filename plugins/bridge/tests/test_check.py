@@ -223,6 +223,33 @@ def test_masquerading_that_is_lost_is_named(network: Network, host: Host, backen
     assert "host does not masquerade 2001:db8::2" in answer.error
 
 
+@pytest.mark.parametrize("backend", ["iptables", "nftables"])
+@pytest.mark.parametrize("later", ["10.200.0.9/24", "2001:db8:9::9/64"])
+def test_an_address_that_a_later_plugin_added_need_not_be_masqueraded(
+    network: Network, host: Host, backend: str, later: str
+) -> None:
+    network.config |= {"ipMasq": True, "ipMasqBackend": backend}
+    container = host.container()
+    result = network.ipam(V4).add(container)
+    container.run("ip", "address", "add", later, "dev", "eth0", "nodad")
+
+    result["ips"].append({"address": later, "interface": 2})
+
+    assert network.call("CHECK", container, prevResult=result).status == 0
+
+
+def test_masquerading_that_one_family_has_lost_is_named(network: Network, host: Host) -> None:
+    network.config |= {"ipMasq": True, "ipMasqBackend": "iptables", "isGateway": True}
+    container = host.container()
+    result = network.ipam(V4, V6).add(container)
+
+    host.run("ip6tables", "-t", "nat", "-F")
+
+    answer = network.call("CHECK", container, prevResult=result)
+    assert "host does not masquerade 2001:db8::2" in answer.error
+    assert "masquerade 10.1.2.2" not in answer.error
+
+
 def test_an_interface_replaced_by_another_kind_is_named(attached: Attached) -> None:
     attached.container.run("ip", "link", "delete", "eth0")
     attached.container.run("ip", "link", "add", "eth0", "type", "ifb")
