@@ -13,7 +13,7 @@ from tests.runtimes.machine import NETWORK, Machine, W
 
 SOCKET = f"unix://{W}/docker.sock"
 
-_SETTINGS = {
+SETTINGS = {
     "data-root": f"{W}/docker",
     "exec-root": f"{W}/docker-exec",
     "pidfile": f"{W}/docker.pid",
@@ -44,7 +44,7 @@ class Docker:
         self.started = 0
         self.env = {"PATH": os.environ["PATH"], "HOME": "/run/home", "DOCKER_HOST": SOCKET}
         settings = W / "docker.json"
-        settings.write_text(json.dumps(_SETTINGS))
+        settings.write_text(json.dumps(SETTINGS))
         argv = ["dockerd", "--config-file", str(settings)]
         self.daemon = Daemon(argv, self.env, W / "dockerd.log", self._is_ready)
         self.daemon.start()

@@ -23,6 +23,7 @@ import pytest
 from cnisdk.agent import native
 from cnisdk.cli.group import COMMANDS
 from tests.host import ROOT
+from tests.netns.agent.launchers import require
 
 MACHINES = {"x86_64": 62, "aarch64": 183}
 """ELF's e_machine of each."""
@@ -126,6 +127,34 @@ def test_it_carries_launchers_for_every_machine(wheel: Path) -> None:
             assert launcher[:4] == b"\x7fELF"
             assert int.from_bytes(launcher[18:20], "little") == number
             assert b"ld-musl" not in launcher
+
+
+def test_without_ziglang_it_carries_this_machines_launcher_at_most(tmp_path: Path) -> None:
+    """As in deploy/Dockerfile: ziglang opens more files than some builders let it."""
+    require(shutil.which("musl-gcc"), "musl-gcc")
+    code = """\
+import sys
+sys.modules["ziglang"] = None
+from hatchling.build import build_wheel
+build_wheel(sys.argv[1])
+"""
+    carried = {}
+    for compilers in ("/usr/bin:/bin", "/nonexistent"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path], cwd=ROOT, env={"PATH": compilers},
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        (wheel,) = tmp_path.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if "/launcher-" in name]
+            carried[compilers] = {name.rpartition("-")[2]: archive.read(name) for name in names}
+
+    launchers, none = carried.values()
+    assert launchers.keys() == {native.machine()}
+    assert launchers[native.machine()][:4] == b"\x7fELF"
+    assert b"ld-musl" not in launchers[native.machine()]
+    assert none == {}
 
 
 def test_it_carries_what_is_no_module_too(wheel: Path) -> None:
