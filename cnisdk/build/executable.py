@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnisdk.agent import native, trailer
+from cnisdk.agent import native, protocol, trailer
 from cnisdk.build import archive, payload, progress, script
 from cnisdk.build.errors import BuildError
 from cnisdk.build.interpreter import Interpreter
@@ -88,8 +88,12 @@ def check(options: Options) -> None:
     """Refuse what would make no safe executable, before anything is done."""
     if not 0 <= options.warm <= MAX_WARM:
         raise BuildError(f"--warm {options.warm} is not from 0 to {MAX_WARM} seconds")
+    guarded = os.path.dirname(os.path.normpath(options.socket or protocol.SOCKET))
     for path in options.unpack_dirs:
         _check_place("--unpack-dir", path)
+        if f"{os.path.normpath(path)}/".startswith(f"{guarded}/"):
+            # Whoever unpacks first would make it 0755, and no agent could start then.
+            raise BuildError(f"--unpack-dir {path} is in {guarded}, the agent's own, which is 0700")
     if options.socket:
         _check_place("--socket", options.socket)
         if len(os.fsencode(options.socket)) > MAX_SOCKET:

@@ -112,6 +112,8 @@ def test_what_was_asked_for_is_in_the_settings(make_project: Make) -> None:
         (Options(unpack_dirs=("/tmp/x",)), "temporary"),
         (Options(unpack_dirs=("/var/../tmp",)), "temporary"),
         (Options(unpack_dirs=(os.path.expanduser("~/x"),)), "home"),
+        (Options(unpack_dirs=("/run/cnisdk/payload",)), "the agent's own"),
+        (Options(unpack_dirs=("/run/a//payload",), socket="/run/a/agent.sock"), "the agent's own"),
         (Options(socket="agent.sock"), "--socket agent.sock has to be absolute"),
         (Options(socket="/tmp/x/agent.sock"), "temporary"),
         (Options(socket=os.path.expanduser("~/agent.sock")), "home"),
