@@ -78,6 +78,19 @@ class Outcome(NamedTuple):
         return json.loads(self.stdout)
 
 
+def cni_variables(
+    command: str, container: Container, path: str = "/nowhere", *, ifname: str = "eth0"
+) -> dict[str, str]:
+    """Return those of a call as a runtime sets them, for tests that execute a plugin their way."""
+    return {
+        "CNI_COMMAND": command,
+        "CNI_CONTAINERID": container.id,
+        "CNI_NETNS": container.path,
+        "CNI_IFNAME": ifname,
+        "CNI_PATH": path,
+    }
+
+
 class Host(conformance.Host):
     """The machine that a runtime works on; ``state`` is the directory for its files."""
 
@@ -101,19 +114,14 @@ class Host(conformance.Host):
         ``env`` adds variables, replaces them, and with None takes them away.
         """
         path = path or CNI_PATH
-        variables: dict[str, str | None] = {"CNI_COMMAND": command, "CNI_PATH": path}
+        cni: dict[str, str] = {"CNI_COMMAND": command, "CNI_PATH": path}
         if container is not None:
-            variables |= {
-                "CNI_CONTAINERID": container.id,
-                "CNI_NETNS": container.path,
-                "CNI_IFNAME": ifname,
-                "CNI_ARGS": args,
-            }
-        variables |= {"PATH": os.environ["PATH"], **(env or {})}
+            cni = {**cni_variables(command, container, path, ifname=ifname), "CNI_ARGS": args}
+        environ = {"PATH": os.environ["PATH"], **cni, **(env or {})}
         done = self.run(
             self.find(name, path),
             input=config if isinstance(config, bytes) else json.dumps(config),
-            env={key: value for key, value in variables.items() if value is not None},
+            env={key: value for key, value in environ.items() if value is not None},
             check=False,
             timeout=timeout,
         )

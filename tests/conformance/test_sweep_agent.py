@@ -15,7 +15,7 @@ from cnisdk.conformance.check import Inapplicable, Kind
 from cnisdk.conformance.subject import Subject
 from cnisdk.conformance.sweep import changes, sweep
 from cnisdk.conformance.tracees import Mode
-from tests.host import OURS, Host
+from tests.host import OURS, Host, cni_variables
 
 
 @pytest.fixture
@@ -92,11 +92,7 @@ def call(agent: Agent, host: Host, launcher: Path, command: str) -> tuple[dict[s
     environ = {
         **agent.environ(),
         "PATH": os.environ["PATH"],
-        "CNI_COMMAND": command,
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": f"{launcher.parent}:{OURS}",
+        **cni_variables(command, container, f"{launcher.parent}:{OURS}"),
     }
     return environ, json.dumps({"cniVersion": "1.0.0", **config(host.state)}).encode()
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cnisdk import run
-from tests.host import Container, Host
+from tests.host import Container, Host, cni_variables
 from tests.house.tree import ROOT, files
 
 README = (ROOT / "README.md").read_text()
@@ -56,13 +56,7 @@ def container(host: Host) -> Container:
 
 def add(plugin: ModuleType, container: Container, mtu: object) -> tuple[int, Any]:
     config = {"cniVersion": "1.1.0", "name": "n", "type": "mtu", "mtu": mtu}
-    environ = {
-        "CNI_COMMAND": "ADD",
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": "/nowhere",
-    }
+    environ = cni_variables("ADD", container)
     stdin = json.dumps({**config, "prevResult": {"cniVersion": "1.1.0", **PREV_RESULT}})
     stdout = io.BytesIO()
     status = run(plugin.MTU, environ, stdin.encode(), stdout)

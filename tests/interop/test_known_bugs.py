@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.host import OURS, REFERENCE, Container, Host
+from tests.host import OURS, REFERENCE, Container, Host, cni_variables
 from tests.interop.makers import Go, Maker, Ours
 from tests.interop.remains import remains
 
@@ -280,11 +280,7 @@ def test_no_add_sleeps(host: Host) -> None:
     """A fresh dual-stack bridge, where the reference polls for addresses every 50 ms."""
     container = host.container()
     environ = {
-        "CNI_COMMAND": "ADD",
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": OURS,
+        **cni_variables("ADD", container, OURS),
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     }
     conf = config(host, ipMasq=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.host import CNI_PATH, Host
+from tests.host import CNI_PATH, Host, cni_variables
 from tests.vm.kernel import can_filter_vlans
 
 from .conftest import REFUSAL, Network
@@ -196,11 +196,7 @@ def waiting(network: Network, host: Host) -> Iterator[tuple[Network, subprocess.
             [host.find("bridge")],
             env={
                 "PATH": os.environ["PATH"],
-                "CNI_COMMAND": "ADD",
-                "CNI_CONTAINERID": container.id,
-                "CNI_NETNS": container.path,
-                "CNI_IFNAME": "eth0",
-                "CNI_PATH": f"{network.path}:{CNI_PATH}",
+                **cni_variables("ADD", container, f"{network.path}:{CNI_PATH}"),
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.host import Container, Host
+from tests.host import Container, Host, cni_variables
 
 from .conftest import Call, ips, reservations, with_ipam
 
@@ -219,11 +219,7 @@ def test_a_call_killed_anywhere_leaves_nothing_that_delete_does_not_find(
     )
     root = Path(__file__).parents[3]
     environ = {
-        "CNI_COMMAND": "ADD",
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": "/nowhere",
+        **cni_variables("ADD", container),
         "PYTHONPATH": f"{root}:{root}/plugins/host_local",
     }
     done = host.run(
@@ -245,13 +241,7 @@ def test_a_terminated_call_that_waits_for_the_lock_stops_at_once(
     directory.mkdir(parents=True)
     holder = os.open(directory / "lock", os.O_RDONLY | os.O_CREAT)
     fcntl.flock(holder, fcntl.LOCK_EX)
-    environ = {
-        "CNI_COMMAND": "ADD",
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": "/nowhere",
-    }
+    environ = cni_variables("ADD", container)
     with host.inside():
         waiting = subprocess.Popen(
             [host.find("host-local")],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.host import Container, Host
+from tests.host import Container, Host, cni_variables
 
 from .conftest import Call, ips, reservations, with_ipam
 
@@ -215,13 +215,7 @@ def test_an_add_that_fails_in_a_later_set_leaves_nothing(
 def test_an_add_whose_answer_nobody_reads_leaves_nothing(
     network: dict[str, Any], host: Host, container: Container, directory: Path
 ) -> None:
-    environ = {
-        "CNI_COMMAND": "ADD",
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": "/nowhere",
-    }
+    environ = cni_variables("ADD", container)
     done = host.run(
         *("sh", "-c", 'exec "$0" >/dev/full', host.find("host-local")),
         input=json.dumps(network),

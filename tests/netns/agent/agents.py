@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cnisdk.agent import trailer
-from tests.host import OURS, ROOT, Container, Host, Outcome
+from tests.host import OURS, ROOT, Container, Host, Outcome, cni_variables
 
 TIMEOUT = 20.0
 """Seconds in which anything happens that a test waits for."""
@@ -163,11 +163,7 @@ class RunningAgent:
     ) -> "subprocess.Popen[bytes]":
         """Start a launcher in ``host``, and return while it runs."""
         variables = {
-            "CNI_COMMAND": command,
-            "CNI_CONTAINERID": container.id,
-            "CNI_NETNS": container.path,
-            "CNI_IFNAME": "eth0",
-            "CNI_PATH": str(self.path),
+            **cni_variables(command, container, str(self.path)),
             "PATH": os.environ["PATH"],
         }
         with host.inside():

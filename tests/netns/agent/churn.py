@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cnisdk.net.netns import NetNS
-from tests.host import Container, Host
+from tests.host import Container, Host, cni_variables
 from tests.netns.agent.agents import TIMEOUT, RunningAgent
 
 KILLED_CLIENTS = 0.09
@@ -146,11 +146,7 @@ class Churn:
         if prev_result is not None:
             config = json.dumps({**json.loads(config), "prevResult": prev_result}).encode()
         environ = {
-            "CNI_COMMAND": command,
-            "CNI_CONTAINERID": container.id,
-            "CNI_NETNS": container.path,
-            "CNI_IFNAME": "eth0",
-            "CNI_PATH": str(self.agent.path),
+            **cni_variables(command, container, str(self.agent.path)),
             "PATH": os.environ["PATH"],
         }
         patience = self._patience()

@@ -19,7 +19,7 @@ import pytest
 from cnisdk.agent import native, trailer
 from cnisdk.build import executable
 from cnisdk.build.executable import Options
-from tests.host import ROOT, Container, Host, Outcome
+from tests.host import ROOT, Container, Host, Outcome, cni_variables
 from tests.netns.agent.agents import eventually
 from tests.netns.build.conftest import PLUGINS, UNPACKED, built_once
 
@@ -258,11 +258,7 @@ def test_a_call_that_fails_leaves_nothing_behind(host: Host, warm: Warm) -> None
 def test_it_holds_nothing_of_its_caller(host: Host, either: Warm, tmp_path: Path) -> None:
     container = host.container()
     variables = {
-        "CNI_COMMAND": "DEL",
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": str(either.path),
+        **cni_variables("DEL", container, str(either.path)),
         "PATH": os.environ["PATH"],
         "SECRET": "of the runtime",
     }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cnisdk.build.interpreter import LIBC, elf_interpreter
-from tests.host import OURS, Host
+from tests.host import OURS, Host, cni_variables
 from tests.netns.build.conftest import UNPACKED
 
 
@@ -55,13 +55,7 @@ def test_add_check_del(host: Host, directory: Path) -> None:
 def traced(host: Host, directory: Path, path: str, log: Path) -> list[str]:
     """ADD a container and return what was executed."""
     container = host.container()
-    variables = {
-        "CNI_COMMAND": "ADD",
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": path,
-    }
+    variables = cni_variables("ADD", container, path)
     host.run(
         "strace", "-f", "-qq", "-o", str(log), "-e", "trace=execve", f"{directory}/bridge",
         env=variables, input=json.dumps(config(host)),
@@ -243,16 +237,10 @@ def test_standalone_needs_nothing_but_libc_and_its_loader(host: Host, root: Path
     container = host.container()
     show(container.path, root)
     raw = {**config(host), "ipam": {"type": "host-local", "subnet": "10.9.0.0/29"}}
-    variables = {
-        "CNI_CONTAINERID": container.id,
-        "CNI_NETNS": container.path,
-        "CNI_IFNAME": "eth0",
-        "CNI_PATH": "/bin",
-    }
     chroot = str(shutil.which("chroot", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"))
 
     def call(command: str) -> str:
-        env = {**variables, "CNI_COMMAND": command}
+        env = cni_variables(command, container, "/bin")
         return host.run(chroot, root, "/bin/bridge", env=env, input=json.dumps(raw)).stdout
 
     result = json.loads(call("ADD"))
