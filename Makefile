@@ -83,7 +83,7 @@ $(VENV)/ready-to-test: $(VENV)/ready-to-run
 	$(call INSTALL,the tools that test,--editable '.[test$(comma)lint$(comma)docs]')
 
 $(VENV)/ready-to-run: $(BIN)/python $(MANIFESTS)
-	$(call INSTALL,cnisdk and its plugins,--editable '.[build]' $(EDITABLE))
+	$(call INSTALL,cnisdk and its plugins,--editable '.[build$(comma)new]' $(EDITABLE))
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
