@@ -57,12 +57,11 @@ class Node:
 
     # -- a runtime ----------------------------------------------------------------------------
 
-    def boot(self, *more: str) -> None:
+    def boot(self) -> None:
         """Have a mount namespace in which the node's files are where they belong."""
-        paths = (*ON_THE_NODE, *more)
-        for path in paths:
+        for path in ON_THE_NODE:
             self.path(path).mkdir(exist_ok=True)
-        mounts = [(str(self.path(path)), path, False) for path in paths]
+        mounts = [(str(self.path(path)), path, False) for path in ON_THE_NODE]
         setup = Setup(["sh", "-c", "echo ready && exec sleep infinity"], mounts)
         self._node = subprocess.Popen(
             ["unshare", "--mount", "--propagation=slave", *_inside(setup)],

@@ -196,7 +196,7 @@ def test_the_checkouts_context_is_what_wheels_are_made_of(ours: Image) -> None:
 
 def test_a_projects_dockerfile_makes_an_image(theirs: Image, project: Path) -> None:
     network = "10-try-interface.conflist"
-    socket = "/run/cni-try-interface/agent.sock"
+    socket = "/run/cnisdk/cni-try-interface/agent.sock"
 
     assert theirs.config["Cmd"] == ["cnisdk", "agent", "--socket", socket]
     assert theirs.files.keys() == {"plugins/built", "usr/local/context", f"networks/{network}"}
