@@ -91,6 +91,10 @@ class Namespace:
         out = self.run(tool(program) or program, "-j", *argv).stdout.strip()
         return json.loads(out) if out else []
 
+    def ip(self, *commands: str) -> None:
+        """Execute commands of ip(8), up to the first that fails."""
+        self.run(tool("ip") or "ip", "-batch", "-", input="\n".join(commands) + "\n")
+
     def links(self) -> dict[str, dict[str, Any]]:
         """Return the links by name, each with its addresses, as ``ip -d addr`` has them."""
         return {link["ifname"]: link for link in self.json("ip", "-d", "addr")}

@@ -31,6 +31,7 @@ from hypothesis.stateful import (
 
 from cnisdk import versions
 from cnisdk.conformance import ptrace, result as results, state
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import Kind
 from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.runner import ask_versions
@@ -38,7 +39,7 @@ from cnisdk.conformance.story import STATE, Script
 from cnisdk.conformance.subject import Subject
 from cnisdk.conformance.tracees import Mode
 from cnisdk.conformance.tracer import trace
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 STEPS = 10
 """Longest story, in steps."""

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.tracees import Mode
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 STATE = "$STATE"
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from cnisdk.conformance import state
 from cnisdk.conformance.agent import Agent
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.changes import Change
 from cnisdk.conformance.check import Inapplicable
 from cnisdk.conformance.execution import Execution
@@ -28,7 +29,7 @@ from cnisdk.conformance.runner import ask_versions
 from cnisdk.conformance.subject import Subject
 from cnisdk.conformance.tracees import Mode
 from cnisdk.conformance.tracer import Trace, trace
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 from cnisdk.runtime.defaults import NETNS_DIR
 
 WAYS = ("with the namespace", "without the namespace")

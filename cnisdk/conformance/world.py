@@ -6,19 +6,18 @@ executed goes into `World.journal`, so that a verdict can show it.
 """
 
 import contextlib
-import copy
 import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from cnisdk import versions
-from cnisdk.conformance import result as results, state
+from cnisdk.conformance import result as results, state, upstream
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import Inapplicable, Kind
-from cnisdk.conformance.double import Double, Offer
+from cnisdk.conformance.double import Double
 from cnisdk.conformance.execution import TIMEOUT, Execution, Running
 from cnisdk.conformance.host import Container, Host, tool
 from cnisdk.conformance.state import State
@@ -28,39 +27,6 @@ T = TypeVar("T")
 
 EXTRA = {"CONFORMANCE_WITNESS": "1"}
 """A variable that has nothing to do with CNI, for a delegate to get too."""
-
-
-@dataclass(kw_only=True)
-class Attachment:
-    """A container's interface, and what its ADD was given and gave."""
-
-    container: Container
-    ifname: str
-    config: dict[str, Any]
-    """Without ``prevResult``."""
-    before: dict[str, Any] | None = None
-    """``prevResult`` of the ADD."""
-    offer: Offer | None = None
-    environ: Mapping[str, str | None]
-    added: Execution | None = None
-
-    @property
-    def version(self) -> str:
-        """``cniVersion``."""
-        version: str = self.config["cniVersion"]
-        return version
-
-    @property
-    def answered(self) -> Execution:
-        """The ADD; `Inapplicable` if there was none."""
-        if self.added is None:
-            raise Inapplicable("there was no ADD")
-        return self.added
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """What the ADD answered."""
-        return self.added.object() if self.added else {}
 
 
 class World:
@@ -91,8 +57,7 @@ class World:
     def __enter__(self) -> Self:
         self._exits.enter_context(self.host.inside())
         if UPLINK in json.dumps(self.base()):
-            self._ip(
-                self.host,
+            self.host.ip(
                 f"link add {UPLINK} type veth peer name uplink1",
                 f"link set {UPLINK} up",
                 "link set uplink1 up",
@@ -262,7 +227,7 @@ class World:
             environ=environ or {},
         )
         if self.subject.kind is Kind.CHAINED:
-            attachment.before = self._make_interface(attachment)
+            attachment.before = upstream.attach(self.host, attachment, next(self._numbers))
         elif attachment.config.get("ipam", {}).get("type") == self.double.type:
             attachment.offer = self.double.offer(
                 attachment.container.id, ifname, attachment.version
@@ -379,51 +344,10 @@ class World:
             if not self.delete(attachment).ok:
                 raise Inapplicable("DEL does not work")
 
-    def _make_interface(self, attachment: Attachment) -> dict[str, Any]:
-        number = next(self._numbers)
-        host_end = f"conf{number}"
-        address = f"10.76.{number >> 8}.{number & 255}"
-        container = attachment.container
-        self._ip(
-            self.host,
-            f"link add {host_end} type veth peer name {attachment.ifname} netns {container.name}",
-            f"link set {host_end} up",
-        )
-        self._ip(
-            container,
-            f"addr add {address}/16 dev {attachment.ifname}",
-            f"link set {attachment.ifname} up",
-        )
-        host = state.look(self.host).links[host_end]
-        inside = state.look(container).links[attachment.ifname]
-        version = attachment.version
-        result: dict[str, Any] = {
-            "cniVersion": version,
-            "interfaces": [
-                {"name": host_end, "mac": host["address"]},
-                {
-                    "name": attachment.ifname,
-                    "mac": inside["address"],
-                    "sandbox": container.path,
-                },
-            ],
-            "ips": [{"address": f"{address}/16", "interface": 1}],
-            "routes": [{"dst": "10.76.0.0/16"}],
-            "dns": {"nameservers": ["10.76.0.1"]},
-        }
-        if version in ("0.1.0", "0.2.0"):
-            return {"cniVersion": version, "ip4": {"ip": f"{address}/16"}, "dns": result["dns"]}
-        if version.startswith("0."):
-            result["ips"][0]["version"] = "4"
-        return copy.deepcopy(result)
-
-    def _ip(self, namespace: Host | Container, *commands: str) -> None:
-        namespace.run(tool("ip") or "ip", "-batch", "-", input="\n".join(commands) + "\n")
-
     def ip(self, namespace: Host | Container, *commands: str) -> None:
         """Change something with ip(8), behind the plugin's back."""
         try:
-            self._ip(namespace, *commands)
+            namespace.ip(*commands)
         except AssertionError as err:
             raise Inapplicable(f"the kit cannot do that here: {err}") from err
 

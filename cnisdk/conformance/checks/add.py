@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnisdk.conformance import result as results
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect, expect_none
 from cnisdk.conformance.checks.common import (
     Specimen,
@@ -16,7 +17,7 @@ from cnisdk.conformance.checks.common import (
     working,
 )
 from cnisdk.conformance.state import addresses_of
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 _OUTPUT = (
     "If the CNI plugin is successful, it must output a result structure (see below) on standard "

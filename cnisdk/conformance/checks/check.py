@@ -5,6 +5,7 @@ import ipaddress
 from collections.abc import Callable
 
 from cnisdk.conformance import result as results
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect
 from cnisdk.conformance.checks.common import (
     checked,
@@ -16,7 +17,7 @@ from cnisdk.conformance.checks.common import (
     succeeded,
 )
 from cnisdk.conformance.host import tool
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 _IN_RESULT = (
     "The plugin should return an error if a resource included in the CNI Result type (interface, "

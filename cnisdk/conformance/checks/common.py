@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnisdk.conformance import result as results
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import Inapplicable, Kind, expect
 from cnisdk.conformance.execution import Execution
 from cnisdk.conformance.state import State
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 
 def bystander(world: World) -> Attachment:

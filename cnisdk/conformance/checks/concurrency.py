@@ -4,10 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from cnisdk.conformance import result as results
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import Inapplicable, Level, check, expect_none
 from cnisdk.conformance.checks.common import is_ipam, needs_delete, same_for_all, working
 from cnisdk.conformance.execution import Execution
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 CONTAINERS = 6
 

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 from cnisdk.conformance import result as results
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect, expect_none
 from cnisdk.conformance.checks.common import refused, specimen, text_of
 from cnisdk.conformance.double import WITNESS, DelegateCall
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 _ALSO = (
     "If a plugin is executed with CNI_COMMAND=CHECK, DEL, or GC, it must also execute any "

@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import (
     Inapplicable,
     Kind,
@@ -22,7 +23,7 @@ from cnisdk.conformance.checks.common import first, is_ipam, needs_delete_of_not
 from cnisdk.conformance.execution import NO_FILES, spawn
 from cnisdk.conformance.host import tool
 from cnisdk.conformance.state import State
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 WRITES = 12
 """At most so many writes of an ADD are tried."""

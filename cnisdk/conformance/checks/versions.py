@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from cnisdk import versions as spec
 from cnisdk.conformance import result as results
+from cnisdk.conformance.attachment import Attachment
 from cnisdk.conformance.check import Inapplicable, Kind, Level, check, expect_none
 from cnisdk.conformance.checks.common import first, is_ipam, needs_check, needs_delete
 from cnisdk.conformance.execution import Execution
-from cnisdk.conformance.world import Attachment, World
+from cnisdk.conformance.world import World
 
 
 @dataclass(frozen=True, slots=True)
