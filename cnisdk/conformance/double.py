@@ -12,7 +12,7 @@ import json
 import os
 import select
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,9 +149,11 @@ class Double:
         return offer
 
     @contextlib.contextmanager
-    def failing(self, command: str, container_id: str = "", ifname: str = "") -> Any:
+    def failing(
+        self, command: str, container_id: str = "", ifname: str = ""
+    ) -> Iterator[dict[str, Any]]:
         """Have calls answered with an error for the length of the block; yields the error."""
-        error = {
+        error: dict[str, Any] = {
             "cniVersion": "1.0.0",
             "code": 11,
             "msg": "the delegate refuses for now",
@@ -166,7 +168,7 @@ class Double:
             path.unlink()
 
     @contextlib.contextmanager
-    def holding(self, command: str, container_id: str, ifname: str) -> Any:
+    def holding(self, command: str, container_id: str, ifname: str) -> Iterator[Hold]:
         """Have a call wait in the middle, for the length of the block; yields the `Hold`."""
         hold = Hold(self.path / "hold" / f"{command}.{container_id}.{ifname}")
         try:
