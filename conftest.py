@@ -51,6 +51,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(reason)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start a worker more than there are processors: at any time one waits, for a boot or a leak.
+
+    A runtime's session, a guest, a namespace that the kernel is still taking away: in all, tests
+    wait for some minutes in which they need no processor.
+    """
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the containers that runtimes have started."""
     for line in tally.lines(terminalreporter):
