@@ -1,5 +1,6 @@
 """The launcher for another architecture, cross-compiled and run under an emulator."""
 
+import contextlib
 import json
 import shutil
 import sys
@@ -13,14 +14,19 @@ from tests.netns.agent.launchers import CONFIG, Launcher, StandIn, require, serv
 
 @pytest.fixture(scope="module")
 def aarch64(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The first time ever takes ziglang a minute, for musl and its own runtime; then it is kept."""
+    """The first time ever takes ziglang a minute, for musl and its own runtime; then it is kept.
+
+    It keeps another one where it is called above its own files, as from a checkout with .venv.
+    """
     require(native.has_ziglang(), "ziglang")
-    output = str(tmp_path_factory.mktemp("aarch64") / "launcher")
+    directory = tmp_path_factory.mktemp("aarch64")
+    output = directory / "launcher"
     problems: list[str] = []
     zig = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-Werror"]
-    native.compile_launcher(output, cc=zig, report=problems.append)
+    with contextlib.chdir(directory):
+        native.compile_launcher(str(output), cc=zig, report=problems.append)
     assert problems == []
-    return Path(output).read_bytes()
+    return output.read_bytes()
 
 
 @pytest.fixture(scope="module")
