@@ -15,9 +15,9 @@ back, so under that name there is one of both at every moment, and what a killed
 debris that works.  Whatever else comes to stand there, an upgrade, is not ours to touch.
 """
 
-import compileall
 import errno
 import os
+import py_compile
 import shutil
 import stat
 import time
@@ -364,7 +364,8 @@ def _write_module(store: str, name: str, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.rename(draft, path)
-    compileall.compile_file(path, quiet=2, force=True)
+    with suppress(OSError):  # a plugin is recorded without it too, more slowly
+        py_compile.compile(path, quiet=2)
     with suppress(FileNotFoundError):
         os.chmod(cache_from_source(path), 0o644)
 

@@ -263,7 +263,9 @@ SCRIPT = """\
 import sys
 sys.path.insert(0, {root!r})
 from cnisdk.node.errors import NodeError
+from cnisdk.recorder import wrapping
 from cnisdk.recorder.wrapping import record, stop
+wrapping._GLANCE = 0.0
 try:
     {action}
 except NodeError as err:
@@ -313,9 +315,16 @@ class Interrupted:
 @pytest.mark.parametrize(("mode", "link"), [(Mode.KILL, False), (Mode.ERROR, True)])
 @pytest.mark.parametrize("action", ["record", "stop"])
 def test_an_interrupted_command_leaves_a_plugin_that_works(
-    recorder: Recorder, tmp_path: Path, action: str, mode: Mode, *, link: bool
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    action: str,
+    mode: Mode,
+    *,
+    link: bool,
 ) -> None:
     """Killed, or refused anything; the next run completes it, and the one after ends it."""
+    monkeypatch.setattr(wrapping, "_GLANCE", 0.0)  # no call is under way here, ever
     subject = Interrupted(recorder, tmp_path, action, link=link)
 
     def prepare() -> None:
