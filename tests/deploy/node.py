@@ -8,6 +8,7 @@ image: the root directory is the machine's, and ``cnisdk`` is this checkout's.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,12 +222,15 @@ def _contained(setup: Setup) -> list[str]:
 
 
 def _project(path: Path, data: Mapping[str, str]) -> None:
-    """Write a ConfigMap as kubelet does: links to links, so that all changes at once."""
+    """Write a ConfigMap as kubelet does: links to links, so that all changes at once.
+
+    Each pod has a directory of its own.
+    """
+    if path.exists():
+        shutil.rmtree(path)
     version = path / "..2026_11_24"
-    version.mkdir(parents=True, exist_ok=True)
+    version.mkdir(parents=True)
     for name, text in data.items():
         (version / name).write_text(text)
-        if not (path / name).is_symlink():
-            (path / name).symlink_to(f"..data/{name}")
-    if not (path / "..data").is_symlink():
-        (path / "..data").symlink_to(version.name)
+        (path / name).symlink_to(f"..data/{name}")
+    (path / "..data").symlink_to(version.name)
