@@ -143,6 +143,12 @@ class Running:
         inside, self._in = (CLOSED, CLOSED) if stdin is None else os.pipe()
         self._out, out = os.pipe()
         self._err, err = os.pipe()
+        self._pending = memoryview(stdin or b"")
+        self._silent = silent
+        for fd in (self._in, self._out, self._err):
+            if fd != CLOSED:
+                os.set_blocking(fd, False)
+        self._write()  # before it is there, since it may not wait for its stdin
         self._started = time.monotonic()
         try:
             self.pid = spawn(executable, self._environ, (inside, out, err), prefix)
@@ -151,12 +157,6 @@ class Running:
                 if fd != CLOSED:
                     os.close(fd)
         self._pidfd = os.pidfd_open(self.pid)
-        self._pending = memoryview(stdin or b"")
-        self._silent = silent
-        for fd in (self._in, self._out, self._err):
-            if fd != CLOSED:
-                os.set_blocking(fd, False)
-        self._write()
 
     def _write(self) -> None:
         """Give the plugin as much of its stdin as it takes now; close it after the last byte."""
