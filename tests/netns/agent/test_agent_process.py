@@ -19,6 +19,7 @@ from cnisdk.agent import queue
 from cnisdk.agent.queue import QueuedCall, attachment_hash
 from tests.host import ROOT, Container, Host
 from tests.netns.agent.agents import TIMEOUT, RunningAgent, environ, eventually
+from tests.netns.agent.halfway import Scene
 
 
 @pytest.fixture
@@ -83,17 +84,13 @@ def test_an_agent_that_was_killed_is_replaced(
 def test_a_running_call_is_finished_before_the_agent_stops(
     quick: bytes, tmp_path: Path, host: Host, container: Container
 ) -> None:
-    reached, gate = tmp_path / "reached", tmp_path / "gate"
-    os.mkfifo(reached)
-    os.mkfifo(gate)
-    slow = config("slow", reached=str(reached), gate=str(gate))
     with RunningAgent(tmp_path, quick) as agent:
-        launcher = agent.begin(host, "slow", "ADD", slow, container)
-        reached.read_text()
+        scene = Scene(agent, host, tmp_path)
+        launcher = scene.add()
         agent.process.send_signal(signal.SIGTERM)
         eventually(lambda: not listens(agent))
         late = agent.call(host, "misbehaving", "ADD", BEHAVE, container)
-        gate.write_text("go on")
+        scene.go_on()
         stdout, _ = launcher.communicate(timeout=TIMEOUT)
 
         assert agent.process.wait(TIMEOUT) == 0
@@ -369,19 +366,15 @@ def test_probes_and_metrics_tell_how_it_is(
 
 
 def test_an_agent_that_waits_for_its_last_calls_is_alive_and_not_ready(
-    quick: bytes, tmp_path: Path, host: Host, container: Container
+    quick: bytes, tmp_path: Path, host: Host
 ) -> None:
-    reached, gate = tmp_path / "reached", tmp_path / "gate"
-    os.mkfifo(reached)
-    os.mkfifo(gate)
-    slow = config("slow", reached=str(reached), gate=str(gate))
     with RunningAgent(tmp_path, quick) as agent:
-        launcher = agent.begin(host, "slow", "ADD", slow, container)
-        reached.read_text()
+        scene = Scene(agent, host, tmp_path)
+        launcher = scene.add()
         agent.process.send_signal(signal.SIGTERM)
         eventually(lambda: agent.probe("/readyz")[0] == 503)
         alive = agent.probe("/livez")[0]
-        gate.write_text("go on")
+        scene.go_on()
         launcher.communicate(timeout=TIMEOUT)
         agent.process.wait(TIMEOUT)
 
