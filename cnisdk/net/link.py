@@ -79,10 +79,15 @@ class Link(NamedTuple):
         return bool(self.flags & k.IFF_PROMISC)
 
     @property
+    def carrier(self) -> bool:
+        """Whether the other end is up too (IFF_LOWER_UP); `operational` follows a moment later."""
+        return bool(self.flags & k.IFF_LOWER_UP)
+
+    @property
     def operational(self) -> bool:
         """Whether it passes packets: operstate UP, or one whose driver tells no state."""
         if self.operstate == k.IF_OPER_UNKNOWN:
-            return bool(self.flags & k.IFF_LOWER_UP)
+            return self.carrier
         return self.operstate == k.IF_OPER_UP
 
     @property

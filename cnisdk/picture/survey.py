@@ -366,7 +366,7 @@ def _link(space: Space, found: "link.Link") -> Link:
         kind=found.kind,
         mac=found.address,
         mtu=found.mtu,
-        up=found.operational,
+        up=found.up and found.carrier,  # a dump tells an operstate that may be a second old
         addresses=list(space.addresses.get(found.index, ())),
         alias=found.alias,
     )

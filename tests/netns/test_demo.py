@@ -42,7 +42,8 @@ def test_the_demo_shows_containers_and_leaves_nothing(plugins: Path) -> None:
     for line in ("ADD blue", "ping blue → green", "CHECK green", "DEL green"):
         assert f"✓ {line}" in done.stdout
     assert re.search(r"cni0 .*\n.*10\.88\.0\.1/16", done.stdout)
-    assert re.search(r"└─ veth\w+  ⇄  green eth0.*\n.*10\.88\.0\.3/16", done.stdout)
+    assert re.search(r"└─ veth\w+  ⇄  green eth0.* up\n.*10\.88\.0\.3/16", done.stdout)
+    assert "demo: bridge+host-local" in done.stdout
     assert "\x1b" not in done.stdout, "colours are for terminals"
 
 

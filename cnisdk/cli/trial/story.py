@@ -1,6 +1,7 @@
 """The story of a trial, step by step; the first thing that goes wrong ends it."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -83,7 +84,7 @@ def tell(path: str, dirs: Sequence[str]) -> None:
         _attach(stage, network)
         _ping(stage)
         click.echo()
-        for text in tree.lines(_scene(stage), paint):
+        for text in tree.lines(_scene(stage, network), paint):
             click.echo(text)
         click.echo()
         _check(stage, network)
@@ -144,12 +145,15 @@ def _ping(stage: Stage) -> None:
                 doing.outcome = "  ".join(answers)
 
 
-def _scene(stage: Stage) -> Card:
+def _scene(stage: Stage, network: NetworkConfig) -> Card:
     """Return what the kernel has: bridges, their ports, and the containers behind them."""
     nowhere = str(STATE / "none")
+    configured = STATE / "networks"
+    configured.mkdir(parents=True)
+    shutil.copy(network.path, configured)
     node = Node(
         Root(),
-        Places("", (), nowhere, "a trial"),
+        Places("", (), str(configured), "a trial"),
         cache_dir=stage.cache.directory,
         socket=nowhere,
         queue_dir=nowhere,
