@@ -3,12 +3,11 @@
 The table of mutants makes some fifteen thousand calls.  An interpreter for each would take
 minutes; forking the test session, which is large, takes most of that too.  So a bare interpreter
 waits on a socket for a plugin's text, its environment, its descriptors and its network namespace,
-and forks.  The plugin then becomes a child of the session (PR_SET_CHILD_SUBREAPER), which waits
-for it as for any other.
+and forks.  The plugin is a child of the session (CLONE_PARENT), which waits for it as for any
+other.
 """
 
 import array
-import ctypes
 import json
 import os
 import socket
@@ -21,15 +20,12 @@ from typing import Self
 
 from cnisdk.conformance.execution import CLOSED, NO_FILES, Spawn
 
-_PR_SET_CHILD_SUBREAPER = 36
-
 
 class Zygote:
     """The session's end: starts the process, and plugins through it."""
 
     def __init__(self, preload: str = "") -> None:
         """``preload`` is executed before anything is forked; it finds what is installed."""
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         self._known: set[int] = set()

@@ -20,10 +20,14 @@ from collections.abc import Callable  # noqa: F401
 from types import CodeType
 from typing import Any
 
-_CLONE_NEWNET = 0x40000000
+CLONE_PARENT = 0x8000
+CLONE_NEWNET = 0x40000000
+SYS_CLONE = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+
 _MOST = 1 << 19
 
-libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.PyDLL(None, use_errno=True)
+"""Calls keep the interpreter's lock, so that after a clone the one thread there is has it."""
 
 
 def serve(sock: socket.socket) -> None:
@@ -49,19 +53,12 @@ def serve(sock: socket.socket) -> None:
 
 
 def start(code: CodeType, request: dict[str, Any], fds: list[int]) -> int:
-    """Fork twice, so that the plugin is nobody's child here; return its pid."""
-    reader, writer = os.pipe()
-    middle = os.fork()
-    if middle == 0:
-        pid = os.fork()
-        if pid == 0:
-            become(code, request, fds)
-        os.write(writer, str(pid).encode())
-        os._exit(0)
-    os.waitpid(middle, 0)
-    pid = int(os.read(reader, 16))
-    os.close(reader)
-    os.close(writer)
+    """Fork a plugin that is a child of the session, not of this process; return its pid."""
+    pid: int = libc.syscall(SYS_CLONE, CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        become(code, request, fds)
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), "clone")
     return pid
 
 
@@ -73,7 +70,7 @@ def become(code: CodeType, request: dict[str, Any], fds: list[int]) -> None:
         for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
             signal.signal(signum, signal.SIG_DFL)
         stdout, stderr, netns, *stdin = fds
-        if libc.setns(netns, _CLONE_NEWNET) < 0:
+        if libc.setns(netns, CLONE_NEWNET) < 0:
             os.abort()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
