@@ -70,7 +70,8 @@ def open_listener(path: str, prepare: Callable[[], object] = lambda: None) -> Li
 
 
 def _make_directory(directory: str) -> None:
-    os.makedirs(os.path.dirname(directory), mode=0o755, exist_ok=True)
+    # What it is in may be another agent's own: /run/cnisdk, say.
+    os.makedirs(os.path.dirname(directory), mode=0o700, exist_ok=True)
     with suppress(FileExistsError):  # looked at below, like one we just made
         os.mkdir(directory, 0o700)
     if problem := owned.problem(directory):

@@ -47,6 +47,16 @@ def test_directories_are_made_for_us_alone(tmp_path: Path) -> None:
         os.close(listener.lock_fd)
 
 
+def test_an_agent_in_a_directory_below_keeps_none_above_from_starting(tmp_path: Path) -> None:
+    below = open_listener(str(tmp_path / "run" / "mine" / "agent.sock"))
+    above = open_listener(str(tmp_path / "run" / "agent.sock"))
+
+    assert above.sock.getsockname() == str(tmp_path / "run" / "agent.sock")
+    for listener in (below, above):
+        listener.sock.close()
+        os.close(listener.lock_fd)
+
+
 def test_a_second_listener_waits_for_nothing_and_fails(tmp_path: Path) -> None:
     path = str(tmp_path / "run" / "agent.sock")
     first = open_listener(path)
