@@ -53,6 +53,8 @@ MAX_SETTINGS = 8192
 """Settings and footer together."""
 MAX_ARGS = 64
 MAX_UNPACK_DIRS = 8
+UNPACK_DIRS = ("/var/lib/cnisdk/payload", "/run/cnisdk-payload")
+"""Where an executable unpacks that was told nothing; unpack.c has them too."""
 
 _FOOTER = "# cnisdk-trailer 1 {:016x} {:08x} {:016x} {:016x}\n"
 _FOOTER_SIZE = len(_FOOTER.format(0, 0, 0, 0))

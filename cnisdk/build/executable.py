@@ -18,6 +18,8 @@ from cnisdk.build.project import Project, plugin_project
 MAX_WARM = 24 * 60 * 60
 MAX_SOCKET = 107
 """Bytes of a socket's path (unix(7)), without the NUL that ends it."""
+SHARED = ("/", "/run", "/var/run", "/var/lib", "/var", "/etc", "/opt")
+"""Directories that no agent can have for itself."""
 
 
 class Options(NamedTuple):
@@ -88,22 +90,34 @@ def check(options: Options) -> None:
     """Refuse what would make no safe executable, before anything is done."""
     if not 0 <= options.warm <= MAX_WARM:
         raise BuildError(f"--warm {options.warm} is not from 0 to {MAX_WARM} seconds")
-    guarded = os.path.dirname(os.path.normpath(options.socket or protocol.SOCKET))
-    for path in options.unpack_dirs:
-        _check_place("--unpack-dir", path)
-        if f"{os.path.normpath(path)}/".startswith(f"{guarded}/"):
-            # Whoever unpacks first would make it 0755, and no agent could start then.
-            raise BuildError(f"--unpack-dir {path} is in {guarded}, the agent's own, which is 0700")
     if options.socket:
         _check_place("--socket", options.socket)
         if len(os.fsencode(options.socket)) > MAX_SOCKET:
             raise BuildError(f"--socket {options.socket} has more than {MAX_SOCKET} bytes")
+        if options.socket.endswith("/") or os.path.dirname(_place(options.socket)) in SHARED:
+            raise BuildError(
+                f"--socket {options.socket} needs a directory of its own, as 0700 as it is"
+            )
+    for path in options.unpack_dirs:
+        _check_place("--unpack-dir", path)
+    guarded = {os.path.dirname(_place(path)) for path in (options.socket, protocol.SOCKET) if path}
+    for path in options.unpack_dirs or trailer.UNPACK_DIRS:
+        for directory in guarded:
+            if f"{_place(path)}/".startswith(f"{directory}/"):
+                # Whoever unpacks first would make it 0755, and no agent could start then.
+                raise BuildError(f"an agent's directory, {directory}, cannot have {path} in it")
+
+
+def _place(path: str) -> str:
+    return os.path.normpath(path)
 
 
 def _check_place(option: str, path: str) -> None:
     """Refuse a place on a node that others can take, or that is only here."""
-    place = os.path.normpath(path)
+    place = _place(path)
     home = os.path.expanduser("~")
+    if any(ord(letter) < 32 for letter in path):
+        raise BuildError(f"{option} {path!r} has a letter that is not to be seen")
     if not place.startswith("/") or f"{place}/".startswith(("/tmp/", "/var/tmp/")):  # noqa: S108
         raise BuildError(f"{option} {path} has to be absolute, and nothing temporary")
     if home != "/" and f"{place}/".startswith(f"{home}/"):

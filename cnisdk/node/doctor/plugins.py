@@ -3,6 +3,7 @@
 import os
 
 from cnisdk import invoke, versions
+from cnisdk.agent import trailer
 from cnisdk.call import DEFAULT_PATH
 from cnisdk.errors import CNIError
 from cnisdk.node import wants
@@ -11,9 +12,6 @@ from cnisdk.node.doctor.node import Installed, Node
 
 PATIENCE = 10.0
 """Seconds for an answer to VERSION; a node may be busy."""
-
-UNPACK_DIRS = ("/var/lib/cnisdk/payload", "/run/cnisdk-payload")
-"""As unpack.c has them."""
 
 
 def check(node: Node, report: Report) -> None:
@@ -136,7 +134,7 @@ def _payload(node: Node, report: Report, installed: Installed) -> None:
     """Look at where it unpacks to, as the launcher does."""
     if installed.trailer is None:
         return
-    directories = installed.trailer.values("unpack-dir") or UNPACK_DIRS
+    directories = installed.trailer.values("unpack-dir") or trailer.UNPACK_DIRS
     brings_interpreter = installed.trailer.value("exec").startswith("%")
     reasons = []
     for directory in directories:
