@@ -109,8 +109,8 @@ class Plan:
             return _in_doubt if found is None else found[1]
         if parsed.with_info:
             self.last.append((name, parsed.parse))
-            return _as_it_is
-        return parsed.parse
+            return _own if kind.json else _as_it_is
+        return _reader(parsed.parse) if kind.json else parsed.parse
 
 
 def _plan(cls: Any, *, json: bool) -> Plan:
@@ -195,6 +195,15 @@ def _copy(value: Any) -> Any:
     if kind.__name__ == "Decimal" and kind.__module__ in ("decimal", "_decimal"):
         return value
     return _SCALARS[kind][1](value)
+
+
+def _own(value: Any) -> Any:
+    """Return what an author's function may change: others read the same JSON."""
+    return _copy(value) if type(value) in (dict, list) else value
+
+
+def _reader(parse: Check) -> Check:
+    return lambda value: parse(_own(value))
 
 
 def _text(value: Any) -> str:

@@ -3,12 +3,12 @@
 import copy
 import io
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from cnisdk import Attachment, Plugin, PluginConfig, Result, ValidAttachments, invoke, run
+from cnisdk import Attachment, Parsed, Plugin, PluginConfig, Result, ValidAttachments, invoke, run
 from cnisdk.agent.served import decoded, network_name
 from cnisdk.call import Call, HandOver
 from cnisdk.runner import Run
@@ -70,6 +70,28 @@ def test_what_was_decoded_is_not_decoded_again() -> None:
             assert config.name == "net"
 
     Run(Seeing, call._replace(command="STATUS")).serve(b"no JSON", lambda answer: None)
+
+
+def popped(value: Any, info: Any = None) -> str:
+    """Read as an author may who thinks that nobody else does."""
+    return str(value.pop("mode"))
+
+
+class Popping(PluginConfig):
+    opts: Annotated[str, Parsed(popped)]
+    more: Annotated[str, Parsed(popped, with_info=True)]
+    lists: Annotated[str, Parsed(lambda value: value[0].pop("mode"))]
+
+
+def test_not_even_an_authors_function_changes_it() -> None:
+    mode = {"mode": "l2"}
+    document = {"name": "net", "type": "x", "opts": mode, "more": mode, "lists": [mode]}
+    before = copy.deepcopy(document)
+
+    config = parse_config(Popping, document)
+
+    assert (config.opts, config.more, config.lists) == ("l2", "l2", "l2")
+    assert document == before
 
 
 @pytest.mark.parametrize("call", RECORDED, ids=[call.label for call in RECORDED])
