@@ -25,7 +25,7 @@ def check(config: Config, attachment: Attachment, *, search_path: str) -> None:
         if config.macspoofchk:
             problems += _spoofcheck(host, container, attachment)
     if config.ipam is not None and config.ip_masq:
-        problems += _masquerade(attachment, result, search_path)
+        problems += _masquerade(config, attachment, result, search_path)
     if problems:
         raise DamagedError("attachment is not as ADD left it", "; ".join(problems))
 
@@ -193,11 +193,14 @@ def _spoofcheck(host: RTNL, container: RTNL, attachment: Attachment) -> Iterator
         yield f"{port.name} is not held to MAC address {end.address}"
 
 
-def _masquerade(attachment: Attachment, result: Result, search_path: str) -> Iterator[str]:
+def _masquerade(
+    config: Config, attachment: Attachment, result: Result, search_path: str
+) -> Iterator[str]:
     """Name the addresses that have lost their rule, not those of later plugins that never had one.
 
-    What takes rules away takes those of a family, or all.  So an address is not missed beside one
-    of its family that has its rule; nor one without a gateway, which ours have, beside any.
+    What takes rules away takes those of a family, or all.  So an address without a rule is let
+    pass beside one of its family that has its own; and where each of ours has a gateway, one that
+    has none is beside any.
     """
     from cnisdk.net import masquerade  # executes iptables, perhaps
 
@@ -213,6 +216,6 @@ def _masquerade(attachment: Attachment, result: Result, search_path: str) -> Ite
     kept = {ip.address.version for ip in ips if ip.address not in missing}
     for ip in ips:
         if ip.address in missing and not (
-            ip.address.version in kept or (kept and ip.gateway is None)
+            ip.address.version in kept or (kept and config.has_gateway and ip.gateway is None)
         ):
             yield f"host does not masquerade {ip.address.ip}"

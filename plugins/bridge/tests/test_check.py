@@ -228,7 +228,7 @@ def test_masquerading_that_is_lost_is_named(network: Network, host: Host, backen
 def test_an_address_that_a_later_plugin_added_need_not_be_masqueraded(
     network: Network, host: Host, backend: str, later: str
 ) -> None:
-    network.config |= {"ipMasq": True, "ipMasqBackend": backend}
+    network.config |= {"ipMasq": True, "ipMasqBackend": backend, "isGateway": True}
     container = host.container()
     result = network.ipam(V4).add(container)
     container.run("ip", "address", "add", later, "dev", "eth0", "nodad")
@@ -238,8 +238,11 @@ def test_an_address_that_a_later_plugin_added_need_not_be_masqueraded(
     assert network.call("CHECK", container, prevResult=result).status == 0
 
 
-def test_masquerading_that_one_family_has_lost_is_named(network: Network, host: Host) -> None:
-    network.config |= {"ipMasq": True, "ipMasqBackend": "iptables", "isGateway": True}
+@pytest.mark.parametrize("gateway", [True, False])
+def test_masquerading_that_one_family_has_lost_is_named(
+    network: Network, host: Host, gateway: bool
+) -> None:
+    network.config |= {"ipMasq": True, "ipMasqBackend": "iptables", "isGateway": gateway}
     container = host.container()
     result = network.ipam(V4, V6).add(container)
 
