@@ -1,6 +1,8 @@
 """The verb that begins a plugin."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -78,16 +80,22 @@ def make(source: Path, answers: Mapping[str, str], output: Path, *, no_input: bo
 def _put(made: Path, output: Path) -> Path:
     """Copy a project into ``output``, whole or not at all."""
     target = output / made.name
-    try:
-        shutil.copytree(made, target)
-    except FileExistsError as err:
-        raise click.ClickException(f"no project was made: {target} already exists") from err
-    except BaseException as err:
-        shutil.rmtree(target, ignore_errors=True)
-        if isinstance(err, shutil.Error):
+    exists = click.ClickException(f"no project was made: {target} already exists")
+    if os.path.lexists(target):
+        raise exists
+    with tempfile.TemporaryDirectory(prefix=".cnisdk-new-", dir=output) as beside:
+        copy = Path(beside, made.name)
+        try:
+            shutil.copytree(made, copy)
+        except shutil.Error as err:
             (_, _, why), *_ = err.args[0]  # of all files the first that was not copied
             raise click.ClickException(f"no project was made: {why}") from err
-        raise
+        try:
+            copy.rename(target)
+        except OSError as err:
+            if err.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise exists from err  # made since
+            raise
     return target
 
 
