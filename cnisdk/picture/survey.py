@@ -198,20 +198,23 @@ class _Survey:
         if not complete:
             self.blind = True
             self._not_seen("namespaces of processes", "Permission denied")
-        seen = {space.identity for space in self.spaces.values()} | {self.host.identity}
-        paths = [path for path in kernel.named() if path not in self.spaces]
-        paths += [one.path for identity, one in living.items() if identity not in seen]
+        used = {space.identity for space in self.spaces.values()}
+        seen = {self.host.identity}
+        paths = [*self.spaces, *(path for path in kernel.named() if path not in self.spaces)]
+        paths += [one.path for identity, one in living.items() if identity not in used | seen]
         for path in paths:
             space = self._space(path)
             for found in space.interfaces() if space and space.identity not in seen else ():
                 cable = cables.get(found.peer_index)
                 if space and cable and _other(cable) == (found.index, space.number):
                     del cables[cable.index]
-                    self._nobodys(cable, space, found, living.get(space.identity))
+                    spoken_for = space.identity in used or space.identity in living
+                    end = self._nobodys(cable, space, found, living.get(space.identity))
+                    self._leaks(end, cable, spoken_for=spoken_for)
             if space:
                 seen.add(space.identity)
         for cable in cables.values():
-            self._nobodys(cable, None, None, None)
+            self._leaks(self._nobodys(cable, None, None, None), cable, spoken_for=False)
 
     def _nobodys(
         self,
@@ -219,7 +222,8 @@ class _Survey:
         space: Space | None,
         found: "link.Link | None",
         living: "kernel.Inhabited | None",
-    ) -> None:
+    ) -> End:
+        """Add the end of a cable that no attachment accounts for."""
         container = living.container if living else ""
         master = self.links.get(cable.master)
         end = End(
@@ -238,23 +242,27 @@ class _Survey:
             end.link = _link(self.host, near)
         self.ports.add(cable.index)
         self.made.ends.append(end)
-        marked = bool(_MARK.match(cable.alias))
-        ours = marked or (end.parent in self._ours() and living is None)
-        if ours and self.remembered and not self.blind:
-            self._leaks(end, cable, lives=living is not None)
+        return end
 
-    def _leaks(self, end: End, cable: "link.Link", *, lives: bool) -> None:
+    def _leaks(self, end: End, cable: "link.Link", *, spoken_for: bool) -> None:
+        """Blame a cable of ours, unless there is somebody who may be using it.
+
+        That no cache here remembers it says little while a container lives: Multus and others keep
+        caches of their own, and a runtime that knows the container cleans up behind it.
+        """
+        ours = _MARK.match(cable.alias) or end.parent in self._ours()
+        if spoken_for or not ours or not self.remembered or self.blind:
+            return
         leads = f"to {end.ifname} in {end.netns}" if end.netns else "nowhere to be seen"
         leads = f"to {end.ifname} on the host itself" if end.container == "host" else leads
         made_for = cable.alias.partition(", ")[2] if _MARK.match(cable.alias) else ""
         said = f"; it was made for {made_for}" if made_for else ""
-        mend = f"ip link delete {cable.name}"
         self.made.blame(
             end,
             Check.LEAKED_LINK,
             cable.name,
             f"leads {leads}, and no runtime remembers an attachment{said}",
-            f"once the processes in there have ended, {mend}" if lives else mend,
+            f"ip link delete {cable.name}",
         )
 
     def _ours(self) -> set[str]:
