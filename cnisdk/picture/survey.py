@@ -18,8 +18,6 @@ if sys.platform == "linux":
     from cnisdk.net.netns import NotANamespaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cnisdk.net import link
     from cnisdk.node.doctor.node import Node
     from cnisdk.runtime.cache import CachedAttachment
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_BRIDGE = "cni0"
 _MARK = re.compile("[0-9a-f]{16}-[0-9a-f]{16}, net: ")
+_AGAIN = 2  # times, for where calls never cease
 _PARENTS = ("bridge", "master")
 """Keys by which configurations name a link of the host."""
 
@@ -39,36 +38,46 @@ def survey(node: "Node") -> Picture:
 
 
 def networks(node: "Node") -> Picture:
-    """Return it without what is wrong with files alone, which the doctor finds by itself."""
-    return _Survey(node).picture()
+    """Return it without what is wrong with files alone, which the doctor finds by itself.
+
+    What runtimes remember is read before the kernel is.  Where that leaves something wrong, and
+    they remember other attachments by now, calls came in between, and it is looked at again.
+    """
+    made = _Survey(node).picture()
+    for _ in range(_AGAIN):
+        if not made.wrong or not node.refresh():
+            break
+        made = _Survey(node).picture()
+    return made
 
 
 class _Survey:
     def __init__(self, node: "Node") -> None:
         self.node = node
+        self.made = Picture(host=socket.gethostname())
+        self.remembered = True
+        """Whether all attachments are known, so that what is none's is nobody's."""
+        self.attachments = self._attachments()
         self.host = kernel.here()
-        self.made = Picture(host=socket.gethostname(), routes=self._host_routes())
         self.links = {found.index: found for found in self.host.links}
         self.spaces: dict[str, Space] = {}
         self.names = names.Names()
         self.results: dict[int, Result] = {}
         """By the end's identity."""
-        self.remembered = True
-        """Whether all attachments are known, so that what is none's is nobody's."""
         self.blind = False
         """Whether there are namespaces that we may not look into."""
         self.ports: set[int] = set()
         """Indices of the host's links that are accounted for."""
 
     def picture(self) -> Picture:
-        attachments = self._attachments()
-        self._networks(attachments)
-        for attachment in attachments:
+        self.made.routes = self._host_routes()
+        self._networks()
+        for attachment in self.attachments:
             if attachment.key.ifname != "lo":
                 self._attached(attachment)
         self._unattached()
         self._links()
-        self._rules(attachments)
+        self._rules()
         for end in self.made.ends:
             self._compare(end)
         return self.made
@@ -83,7 +92,7 @@ class _Survey:
             self._not_seen("attachments", str(err))
             return []
 
-    def _networks(self, attachments: "Iterable[CachedAttachment]") -> None:
+    def _networks(self) -> None:
         found: dict[str, Network] = {}
         try:
             networks = self.node.scan.networks
@@ -102,7 +111,7 @@ class _Survey:
                 file=config.path,
                 links=[one for one in links if isinstance(one, str)],
             )
-        for attachment in attachments:
+        for attachment in self.attachments:
             found.setdefault(attachment.network, Network(name=attachment.network))
         self.made.networks = list(found.values())
 
@@ -296,10 +305,10 @@ class _Survey:
 
     # -- rules -----------------------------------------------------------------------------
 
-    def _rules(self, attachments: "Iterable[CachedAttachment]") -> None:
+    def _rules(self) -> None:
         owners = {
             mark.key(a.network, a.key.ifname, a.key.container_id): (a.network, a.key.container_id)
-            for a in attachments
+            for a in self.attachments
         }
         try:
             rules = firewall.read(owners)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cnisdk.agent import trailer
+from cnisdk.errors import CNIError
 from cnisdk.node import wants
 from cnisdk.node.places import Places
 from cnisdk.node.root import Root
@@ -58,6 +59,24 @@ class Node:
     def attachments(self) -> list[CachedAttachment]:
         """The attachments that runtimes remember; IOFailureError where they may not be listed."""
         return self.cache.attachments()
+
+    def refresh(self) -> bool:
+        """Read anew what runtimes remember, and say whether that has changed."""
+        before: list[CachedAttachment] | None = self.__dict__.pop("attachments", None)
+        try:
+            return self.attachments != before
+        except CNIError:
+            return before is not None
+
+    def anew(self) -> "Node":
+        """Return the same node, of which nothing has been read yet."""
+        return Node(
+            self.root,
+            self.places,
+            cache_dir=self.cache_dir,
+            socket=self.socket,
+            queue_dir=self.queue_dir,
+        )
 
     @functools.cached_property
     def plugins(self) -> dict[str, Installed | None]:

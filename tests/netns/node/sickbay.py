@@ -18,6 +18,9 @@ from cnisdk.agent import trailer
 from cnisdk.cli.group import cnisdk
 from cnisdk.node import directory
 from cnisdk.node.doctor.finding import Check, Level
+from cnisdk.node.doctor.node import Node as Examined
+from cnisdk.node.places import Places
+from cnisdk.node.root import Root
 from cnisdk.recorder.wrapping import STORE, record
 from cnisdk.runtime.attachment import AttachmentParameters
 from cnisdk.runtime.cache import Cache
@@ -125,6 +128,17 @@ class Node:
         with self.host.inside():
             said = CliRunner().invoke(cnisdk, line, prog_name="cnisdk", catch_exceptions=False)
         return Said(said.exit_code, said.stdout)
+
+    def examined(self) -> Examined:
+        """Return it as the doctor's checks have it."""
+        places = Places("", (str(self.bin),), str(self.conf), "as it was said")
+        return Examined(
+            Root(),
+            places,
+            cache_dir=str(self.cache),
+            socket=str(self.socket),
+            queue_dir=str(self.queue),
+        )
 
     def diagnosis(self, *options: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
         """Return what was found, and what could not be looked at."""

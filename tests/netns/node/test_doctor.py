@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,10 @@ from click.testing import CliRunner
 
 from cnisdk.agent import native
 from cnisdk.cli.group import cnisdk
-from cnisdk.node.doctor.finding import Check, Level
+from cnisdk.node.doctor.finding import Check, Level, Report
+from cnisdk.picture import leftovers
+from cnisdk.runtime.attachment import AttachmentParameters
+from cnisdk.runtime.cache import Cache
 from tests.host import OURS, ROOT, Host
 from tests.netns.agent.agents import RunningAgent
 from tests.netns.node.sickbay import PLANTS, Node, answering
@@ -257,6 +260,69 @@ def test_what_is_no_agent_is_told(node: Node, answer: bytes) -> None:
     (finding,) = node.diagnosis()[0]
 
     assert finding["check"] == "agent-silent"
+
+
+# -- while calls go on ---------------------------------------------------------------------------
+
+
+def _ends_a_delete(node: Node) -> Callable[[], object]:
+    node.container.run("ip", "link", "delete", "eth0")
+    return next((node.cache / "results").iterdir()).unlink
+
+
+def _ends_an_add(node: Node) -> Callable[[], object]:
+    container = node.host.container()
+    node.host.run("ip", "link", "add", "cni0", "type", "bridge")
+    peer = ["peer", "name", "eth0", "netns", container.path]
+    node.host.run("ip", "link", "add", "vethnew", "master", "cni0", "type", "veth", *peer)
+    parameters = AttachmentParameters(
+        container_id=container.id, ifname="eth0", netns=container.path
+    )
+    wire = {"cniVersion": "1.1.0"}
+    return lambda: Cache(str(node.cache)).write(node.network, parameters, wire)
+
+
+@pytest.mark.parametrize("begin", [_ends_a_delete, _ends_an_add])
+def test_a_call_under_way_is_no_finding(
+    node: Node, begin: Callable[[Node], Callable[[], object]]
+) -> None:
+    end = begin(node)
+    report = Report()
+    with node.host.inside():
+        leftovers.check(node.examined(), report, pause=end)
+
+    assert (report.findings, report.unseen) == ([], [])
+
+
+@pytest.mark.parametrize("begin", [_ends_a_delete, _ends_an_add])
+def test_a_call_that_was_under_way_when_other_checks_looked_is_no_finding(
+    node: Node, begin: Callable[[Node], Callable[[], object]]
+) -> None:
+    """Plugins that are slow to say their versions come in between."""
+    examined = node.examined()
+    assert len(examined.attachments) == 1
+    begin(node)()
+    report = Report()
+    with node.host.inside():
+        leftovers.check(examined, report, pause=lambda: None)
+
+    assert (report.findings, report.unseen) == ([], [])
+
+
+def test_what_is_wrong_at_the_second_look_alone_is_no_finding(node: Node) -> None:
+    """It may be a call that has begun in between."""
+    node.host.run("ip", "link", "add", "cni0", "type", "bridge")
+
+    def plant(name: str) -> None:
+        peer = ["peer", "name", name, "netns", node.host.container().path]
+        node.host.run("ip", "link", "add", name, "master", "cni0", "type", "veth", *peer)
+
+    plant("vethleak")
+    report = Report()
+    with node.host.inside():
+        leftovers.check(node.examined(), report, pause=lambda: plant("vethnew"))
+
+    assert [finding.subject for finding in report.findings] == ["vethleak"]
 
 
 # -- as anybody, from elsewhere ----------------------------------------------------------------

@@ -11,7 +11,11 @@ from typing import NamedTuple
 import pytest
 
 from cnisdk.net import nft
-from tests.host import REFERENCE, Container, Host
+from cnisdk.node.doctor.node import Node
+from cnisdk.node.places import Places
+from cnisdk.node.root import Root
+from cnisdk.picture.survey import survey
+from tests.host import CNI_PATH, REFERENCE, Container, Host
 from tests.netns.picture.town import Town
 
 POD = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME={}"
@@ -346,6 +350,22 @@ def test_a_second_interface_that_another_cache_remembers_is_not_blamed(town: Tow
     assert picture["wrong"] == []
     second = next(end for end in picture["ends"] if end["ifname"] == "net1")
     assert (second["parent"], second["netns"]) == ("cni1", container.path)
+
+
+def test_nobody_is_blamed_for_calls_that_end_while_it_looks(town: Town) -> None:
+    container = town.attach("web")
+    places = Places("", (CNI_PATH,), str(town.conf), "as it was said")
+    node = Node(Root(), places, cache_dir=str(town.cache), socket="", queue_dir="/nowhere")
+    assert len(node.attachments) == 1
+    ended = town.run("del", "web", container.path, "--container-id", container.id)
+    assert ended.exit_code == 0, ended.output
+    town.attach("web")
+
+    with town.host.inside():
+        picture = survey(node)
+
+    assert picture.wrong == []
+    assert [end.network for end in picture.ends] == ["web"]
 
 
 def test_nobody_is_blamed_where_namespaces_are_not_to_be_seen(town: Town) -> None:
