@@ -47,8 +47,8 @@ def _cache(node: Node, report: Report) -> None:
         if not os.access(path, os.R_OK):
             report.not_seen(path, "Permission denied")
             continue
-        if _is_bare_result(path):
-            continue
+        if node.cache.at(path) is not None or _is_bare_result(path):
+            continue  # an ADD may have come since the attachments were read
         report.problem(
             Check.CACHE_BROKEN,
             f"{node.cache_dir}/results/{name}",

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cnisdk.agent import native
 from cnisdk.cli.group import cnisdk
+from cnisdk.node.doctor import state
 from cnisdk.node.doctor.finding import Check, Level, Report
 from cnisdk.picture import leftovers
 from cnisdk.runtime.attachment import AttachmentParameters
@@ -305,6 +306,17 @@ def test_a_call_that_was_under_way_when_other_checks_looked_is_no_finding(
     report = Report()
     with node.host.inside():
         leftovers.check(examined, report, pause=lambda: None)
+
+    assert (report.findings, report.unseen) == ([], [])
+
+
+def test_an_attachment_that_is_new_since_they_were_read_is_not_broken(node: Node) -> None:
+    examined = node.examined()
+    assert len(examined.attachments) == 1
+    _ends_an_add(node)()
+    report = Report()
+    with node.host.inside():
+        state.check(examined, report)
 
     assert (report.findings, report.unseen) == ([], [])
 
