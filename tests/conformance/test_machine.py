@@ -16,7 +16,7 @@ case $CNI_COMMAND in
 VERSION) echo '{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}'; exit ;;
 esac
 d=$(sed 's/.*"dir": "\\([^"]*\\)".*/\\1/')
-mkdir -p "$d"
+mkdir -p "${d:?nothing came on stdin}" || exit
 case $CNI_COMMAND in
 ADD)
     read -r last 2>/dev/null <"$d/last"

@@ -31,10 +31,11 @@ import os, shutil, sys
 from cnisdk.conformance import cover, private
 home, ours = sys.argv[1:]
 private.prepare()
-for path in ("/opt/cni", "/usr/lib/cni", "/etc/containerd", "/etc/crio", "/var/lib/rancher"):
+for path in ("/usr/lib/cni", "/etc/containerd", "/etc/crio", "/var/lib/rancher"):
     if os.path.isdir(path):
         cover.empty(path)
-cover.add("/opt/cni/bin")
+for path in ("/opt/cni", "/opt/cni/bin"):  # a machine need have neither
+    cover.add(path)
 shutil.copytree(ours, "/opt/cni/bin", dirs_exist_ok=True)
 os.system(f"mount --bind {home} {home} && mount -o remount,bind,ro /")
 os.environ["CNISDK_OUTSIDE"] = ""  # what makes a host of its own makes another one
@@ -90,7 +91,11 @@ class Session:
         os.close(write)
         self._status = write
         self._count = 0
-        self.run(f"cd {shlex.quote(str(self.directory))}")
+        try:
+            self.run(f"cd {shlex.quote(str(self.directory))}")
+        except BaseException:
+            self.close()
+            raise
 
     def _write_programs(self, directory: Path) -> None:
         words = {
@@ -139,6 +144,10 @@ class Session:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the shell and everything that it has started."""
         self._shell.kill()  # and with it its namespace, for --kill-child
         self._shell.wait()
         if self._shell.stdin is not None:
