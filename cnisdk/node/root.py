@@ -35,6 +35,10 @@ class Root:
         """Return where ``path`` would be, no link followed."""
         return os.path.normpath(f"{self.prefix}/{path}")
 
+    def path_of(self, path: str) -> str:
+        """Return the node's path of what is at ``path`` here; the other way round than `join`."""
+        return os.path.join("/", os.path.relpath(path, self.prefix))
+
     def locate(self, path: str) -> str:
         """Return what to open in place of ``path``: for reading, since links may change after.
 

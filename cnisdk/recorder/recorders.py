@@ -18,7 +18,7 @@ _TEXT = {
 def check(node: Node, report: Report) -> None:
     """Look for recorders wherever plugins are."""
     for directory in node.places.bin_dirs:
-        for path, state in recorded(node.root.locate(directory)):
+        for path, state in recorded(directory, node.root):
             plugin = f"{directory}/{os.path.basename(path)}"
             if state is State.LOST:
                 report.problem(

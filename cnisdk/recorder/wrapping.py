@@ -81,13 +81,20 @@ class Recorded(NamedTuple):
     state: State
 
 
-def recorded(directory: str) -> list[Recorded]:
-    """Return the plugins in ``directory`` that are recorded, or were to be."""
-    directory = os.path.realpath(directory)
+def recorded(directory: str, root: Root | None = None) -> list[Recorded]:
+    """Return the plugins in ``directory`` of a node that are recorded, or were to be.
+
+    Their paths are where they are here; of a node whose root is mounted, within that.
+    """
+    root = root or Root()
+    directory = os.path.realpath(directory) if root.is_ours else root.locate(directory)
     names: list[str] = []
     with suppress(FileNotFoundError, NotADirectoryError):
         names = sorted(os.listdir(os.path.join(directory, STORE)))
-    return [Recorded(os.path.join(directory, n), _Place(directory, n).state()) for n in names]
+    return [
+        Recorded(os.path.join(directory, name), _Place(directory, name, root).state())
+        for name in names
+    ]
 
 
 def original(path: str) -> str:
@@ -166,7 +173,8 @@ def _lost(place: "_Place") -> NodeError:
 class _Place:
     """Where a plugin stands, and what is put beside it."""
 
-    def __init__(self, directory: str, name: str) -> None:
+    def __init__(self, directory: str, name: str, root: Root | None = None) -> None:
+        self.root = root or Root()
         self.directory = directory
         self.name = name
         self.path = os.path.join(directory, name)
@@ -194,10 +202,17 @@ class _Place:
         if not os.path.lexists(self.path):
             return State.REMOVED
         if self._is_ours():
-            return State.RECORDED if os.path.exists(self.run) else State.LOST
+            return State.RECORDED if self._is_kept() else State.LOST
         if not os.path.lexists(self.run) or self._is_same():
             return State.UNTOUCHED
         return State.REPLACED
+
+    def _is_kept(self) -> bool:
+        """Say whether the plugin is there, a link followed as the node would."""
+        try:
+            return self.root.exists(self.root.path_of(self.run))
+        except PermissionError:
+            return True  # as far as we may look
 
     def _is_ours(self) -> bool:
         """Say whether the recorder of this plugin is there; a link to another one is not."""

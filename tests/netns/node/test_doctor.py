@@ -14,6 +14,7 @@ from cnisdk.cli.group import cnisdk
 from cnisdk.node.doctor import state
 from cnisdk.node.doctor.finding import Check, Level, Report
 from cnisdk.picture import leftovers
+from cnisdk.recorder.wrapping import record
 from cnisdk.runtime.attachment import AttachmentParameters
 from cnisdk.runtime.cache import Cache
 from tests.host import OURS, ROOT, Host
@@ -384,3 +385,25 @@ def test_a_mounted_root_is_looked_at_as_far_as_it_goes(node: Node) -> None:
     assert any("are not executed" in one["why"] for one in wire["unseen"])
     plugins = {finding["subject"] for finding in wire["findings"] if "plugin" in finding["check"]}
     assert plugins == set()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_link_to_a_recorded_plugin_is_followed_in_the_mounted_root(
+    node: Node, *, there: bool
+) -> None:
+    """It is an absolute one, and what our own root has under that path is another file."""
+    (node.bin / "linked").symlink_to(node.plugin("target").name)
+    record(str(node.bin / "linked"), calls=str(node.host.state / "calls"))
+    root = node.host.state / "root"
+    mounted = root / node.bin.relative_to("/")
+    mounted.parent.mkdir(parents=True)
+    node.bin.rename(mounted)
+    if not there:
+        (mounted / "target").unlink()
+        node.bin.mkdir()
+        node.plugin("target")
+
+    findings, _ = node.diagnosis("--prefix", str(root))
+
+    (found,) = (one for one in findings if one["subject"] == f"{node.bin}/linked")
+    assert found["check"] == ("recorded" if there else "recorder-lost")
