@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 from kubernetes_validate.utils import validate
 
+from cnisdk.agent.queue import DIRECTORY
+from cnisdk.cli.agent import agent as command
 from cnisdk.cli.group import cnisdk
 from cnisdk.cli.new import KINDS
 from tests.deploy import dockerfile, manifests
@@ -62,9 +64,10 @@ def pods(directory: Path) -> tuple[Object, Object]:
 
 
 def of_the_checkout(pod: Object, name: str) -> Object:
-    """Return a project's pod with the checkout's socket and port in the place of its own."""
+    """Return a project's pod with the checkout's socket, queue and port in place of its own."""
     port = str(pod["containers"][0]["livenessProbe"]["httpGet"]["port"])
-    text = json.dumps(pod).replace(f" --socket /run/cnisdk/cni-{name}/agent.sock", "")
+    own = f" --socket /run/cnisdk/cni-{name}/agent.sock --queue /var/lib/cnisdk/cni-{name}/queue"
+    text = json.dumps(pod).replace(own, "")
     replaced: Object = json.loads(text.replace(port, "9600"))
     return replaced
 
@@ -119,6 +122,19 @@ def test_several_projects_share_a_node(projects: dict[str, Path]) -> None:
         line = words(agent)
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert line[line.index("--health") + 1] == str(agent[probe]["httpGet"]["port"])
+
+
+def test_each_agent_does_the_deletes_of_a_queue_of_its_own(projects: dict[str, Path]) -> None:
+    """Of two agents that share one, each may do a DEL after the ADD that follows it."""
+    queues = {DIRECTORY}
+    for path in projects.values():
+        (agent,) = pods(path / "kubernetes")[0]["containers"]
+        options = command.make_context("agent", words(agent)[3:]).params
+        (state,) = (m["mountPath"] for m in agent["volumeMounts"] if m["name"] == "state")
+        assert options["queue"].startswith(f"{state}/{path.name}/")
+        queues.add(options["queue"])
+
+    assert len(queues) == len(KINDS) + 1
 
 
 def test_what_is_taken_away_is_what_was_installed(project: Path) -> None:
