@@ -26,12 +26,12 @@ def add(path: str) -> None:
     Its parent is there; ``/run`` is ours already.
     """
     if not os.path.isdir(path):
-        _repeat(os.path.dirname(path))
+        repeat(os.path.dirname(path))
         os.mkdir(path)
     empty(path)
 
 
-def _repeat(path: str) -> None:
+def repeat(path: str) -> None:
     """Cover a directory by one to which entries can be added, with the same entries."""
     draft = tempfile.mkdtemp(prefix="cover-", dir="/run")
     empty(draft)

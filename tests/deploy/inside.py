@@ -38,6 +38,7 @@ def main(setup: Setup) -> NoReturn:
     """Be it."""
     if setup.capabilities is not None:
         _new_root()
+        _ours.add("/")
     for source, target, read_only in setup.mounts:
         _make(target, is_dir=os.path.isdir(source))
         mount(source, target, mountflags=MS_BIND | MS_REC)
@@ -81,6 +82,10 @@ def _new_root() -> None:
     cover.empty("/run")
 
 
+_ours: set[str] = set()
+"""Directories that were covered, or made in one that was."""
+
+
 def _make(target: str, *, is_dir: bool) -> None:
     """Have something to mount on, on no filesystem of the machine's."""
     parent = os.path.dirname(target)
@@ -88,9 +93,11 @@ def _make(target: str, *, is_dir: bool) -> None:
         return
     if parent != "/" and not os.path.isdir(parent):
         _make(parent, is_dir=True)
-    if not os.path.ismount(parent) and not parent.startswith("/run"):
-        cover.add(target)
-    elif is_dir:
+    if parent not in _ours and not f"{parent}/".startswith("/run/"):
+        cover.repeat(parent)
+        _ours.add(parent)
+    if is_dir:
+        _ours.add(target)
         os.mkdir(target)
     else:
         Path(target).touch()

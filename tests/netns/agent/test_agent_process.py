@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -131,6 +132,8 @@ class Installed:
 
     def write(self, version: str) -> None:
         self.module.write_text(PLUGIN.format(version=version))
+        # Written within the second, and as long: Python would take what it compiled for current.
+        shutil.rmtree(self.module.parent / "__pycache__", ignore_errors=True)
 
 
 @pytest.fixture
