@@ -57,6 +57,8 @@ def check(network: str, wanted: Wanted, settings: Settings, *, current: bool) ->
     Uses the configuration and the arguments of the ADD where nothing else is said.
     """
     config, parameters = _known(network, wanted, settings, current=current)
+    if not parameters.netns:
+        raise click.UsageError("NETNS is not known, or was a process's: say where the container is")
     if config.disable_check:
         click.echo(f"Note: network {network!r} has disableCheck, nothing was checked", err=True)
     settings.runtime().check(config, parameters)

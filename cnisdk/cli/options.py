@@ -67,9 +67,13 @@ class Wanted(NamedTuple):
     capability_args: Mapping[str, Any]
 
     def parameters(self, known: "AttachmentParameters | None" = None) -> "AttachmentParameters":
-        """Return the parameters, with those of the ADD where nothing else was typed."""
+        """Return the parameters, with those of the ADD where nothing else was typed.
+
+        The namespace of a process has to be typed again.
+        """
         from cnisdk.runtime.attachment import AttachmentParameters
 
+        known = known.later() if known else None
         return AttachmentParameters(
             container_id=self.container_id,
             ifname=self.ifname,

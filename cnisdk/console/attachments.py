@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from cnisdk import versions
 from cnisdk.call import AttachmentKey
-from cnisdk.console import netns
 from cnisdk.console.choice import Choice, Say, alone
 from cnisdk.console.subject import Subject, listed
 from cnisdk.errors import CNIError
@@ -205,11 +204,10 @@ def recalled(known: Known | None, wanted: AttachmentParameters) -> AttachmentPar
     """
     if known is None:
         return wanted
-    before = known.parameters
-    usable = "" if netns.is_of_process(before.netns) else before.netns
+    before = known.parameters.later()
     return replace(
         wanted,
-        netns=wanted.netns or usable,
+        netns=wanted.netns or before.netns,
         args=wanted.args or before.args,
         capability_args=wanted.capability_args or before.capability_args,
     )

@@ -18,8 +18,6 @@ ENGINES = ("docker", "podman")
 _FORMAT = "{{.State.Pid}} {{.NetworkSettings.SandboxKey}}"
 _PATIENCE = 20.0
 
-_PROCESS = re.compile("/proc/[0-9]+/(task/[0-9]+/)?ns/net")
-
 
 class GoneError(UnknownContainerError):
     """What was named is not there, or not any more."""
@@ -49,11 +47,6 @@ def path_of(text: str) -> str:
     path = os.path.abspath(text) if "/" in text else os.path.join(NETNS_DIR, text)
     _check(path)
     return path
-
-
-def is_of_process(path: str) -> bool:
-    """Say whether a path names a namespace by a process, whose number may become another's."""
-    return _PROCESS.fullmatch(path) is not None
 
 
 def _check(path: str) -> None:

@@ -1,14 +1,22 @@
 """What a runtime says about one attachment; SPEC section 2, "Parameters"."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from cnisdk import names
 from cnisdk.call import AttachmentKey
 from cnisdk.errors import InvalidEnvironmentError
 from cnisdk.types import _json
+
+_PROCESS = re.compile("/proc/[0-9]+/(task/[0-9]+/)?ns/net")
+
+
+def is_of_process(path: str) -> bool:
+    """Say whether a path names a namespace by a process, whose number may become another's."""
+    return _PROCESS.fullmatch(path) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +46,14 @@ class AttachmentParameters:
     def cni_args(self) -> str:
         """CNI_ARGS as text."""
         return ";".join(f"{key}={value}" for key, value in self.args)
+
+    def later(self) -> Self:
+        """Return what of this is good for a DEL that comes on some later day.
+
+        A namespace that was named by a process is not: the number may be another container's by
+        now, and DEL would take its interface.
+        """
+        return replace(self, netns="") if is_of_process(self.netns) else self
 
     def check(self) -> None:
         """Raise InvalidEnvironmentError for everything that an ADD could not be given."""

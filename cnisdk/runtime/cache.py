@@ -11,9 +11,10 @@ runs plugins by this library must have a cache directory of its own.
 
 import base64
 import binascii
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -196,8 +197,50 @@ class Cache:
         finally:
             os.close(fd)
 
+    @contextmanager
+    def lock_attachment(self, key: AttachmentKey) -> Iterator[None]:
+        """Keep the ADDs and DELs of one attachment apart, within `lock`.
+
+        Of two ADDs at once one fails, and the DEL that follows would take away what the other
+        made.  The lock is a file that is gone afterwards; where none can be made, because nothing
+        was ever remembered here or may be, nothing is locked.
+        """
+        import fcntl
+
+        name = hashlib.sha256("\0".join(key).encode("utf-8", "surrogateescape")).hexdigest()
+        path = os.path.join(self.results, f".{name[:32]}.lock")
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            try:
+                fd = os.open(path, flags, 0o600)
+            except OSError:
+                yield
+                return
+            try:
+                with cancel.interruptible():
+                    fcntl.flock(fd, fcntl.LOCK_EX)
+                if _is_at(fd, path):
+                    break
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)  # whoever had it has taken it away
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
+            os.close(fd)
+
     def _make(self) -> None:
         os.makedirs(self.results, mode=0o700, exist_ok=True)
+
+
+def _is_at(fd: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: str) -> dict[str, Any] | None:

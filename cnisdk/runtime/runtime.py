@@ -17,7 +17,7 @@ from cnisdk.errors import (
     InvalidEnvironmentError,
     InvalidNetworkConfigError,
 )
-from cnisdk.runtime import result
+from cnisdk.runtime import existing, result
 from cnisdk.runtime.attachment import AttachmentParameters, variables
 from cnisdk.runtime.cache import Cache, CachedAttachment
 from cnisdk.runtime.config import NetworkConfig, PluginObject
@@ -68,22 +68,29 @@ class Runtime:
         plugins are run with DEL in reverse: SPEC wants every ADD followed by a DEL "even if it
         fails".  That DEL goes on after failures, which `ExecutionError.rollback` has.  Without
         ``rollback`` it is the caller's to do.
+
+        Where the container had an interface of that name before, somebody else made it, and DEL
+        would remove it: then only the plugins before the one that failed are run with DEL.
         """
         _check_network(network)
         attachment.check()
-        with self.cache.lock(create=True):
+        with self.cache.lock(create=True), self.cache.lock_attachment(attachment.key):
             self._check_new(network, attachment)
             executables = [self.find(plugin.type) for plugin in network.plugins]
+            others = existing.has_interface(attachment.netns, attachment.ifname)
             wire: dict[str, Any] | None = None
+            done = 0
             try:
                 for plugin, executable in zip(network.plugins, executables, strict=True):
                     cancel.checkpoint()
                     wire = self._add(network, plugin, executable, attachment, wire)
+                    done += 1
                 wire = wire or {"cniVersion": network.cni_version}
                 self.cache.write(network, attachment, wire)
             except BaseException as err:
                 if rollback:
-                    failures = self._roll_back(network, executables, attachment, wire)
+                    begun = executables[:done] if others else executables
+                    failures = self._roll_back(network, begun, attachment, wire)
                     if isinstance(err, ExecutionError):
                         err.rollback = tuple(failures)
                     else:
@@ -125,7 +132,7 @@ class Runtime:
         Stops at the first failure, SPEC section 3, and remembers the attachment then.  One that
         is not known is deleted all the same, without ``prevResult``.
         """
-        with self.cache.lock():
+        with self.cache.lock(), self.cache.lock_attachment(attachment.key):
             self._delete(network, attachment)
 
     # -- networks --------------------------------------------------------------------------
@@ -134,10 +141,10 @@ class Runtime:
         """Release everything that the network holds for attachments other than ``valid``.
 
         First every remembered attachment that is not valid is deleted with the configuration
-        and the parameters of its ADD, in any version; then, from 1.1.0 on, each plugin is run
-        with GC.  Goes on after failures and raises them together as GCError.  An empty
-        ``valid`` means that all of the network is to go.  Does nothing where the configuration
-        has ``disableGC``.
+        and the parameters of its ADD (`AttachmentParameters.later`), in any version; then, from
+        1.1.0 on, each plugin is run with GC.  Goes on after failures and raises them together as
+        GCError.  An empty ``valid`` means that all of the network is to go.  Does nothing where
+        the configuration has ``disableGC``.
         """
         if network.disable_gc:
             return
@@ -151,7 +158,8 @@ class Runtime:
                 failures.append(err)
             for attachment in stale:
                 try:
-                    self._delete(_config_of(attachment, network), attachment.parameters)
+                    parameters = attachment.parameters.later()
+                    self._delete(_config_of(attachment, network), parameters)
                 except CNIError as err:
                     failures.append(err)
             if network.at_least(versions.GC_SINCE):
@@ -238,15 +246,16 @@ class Runtime:
         attachment: AttachmentParameters,
         wire: dict[str, Any] | None,
     ) -> list[CNIError]:
-        """Run all plugins with DEL, last first, whatever fails.
+        """Run the plugins of ``executables``, the network's first, with DEL, whatever fails.
 
-        ``wire`` is the result as far as the ADD came: there is no final one.
+        The last one goes first.  ``wire`` is the result as far as the ADD came: there is no final
+        one.
         """
         failures: list[CNIError] = []
         if not network.at_least(versions.CHECK_SINCE):
             wire = None
         with cancel.shielded():
-            for plugin, executable in reversed([*zip(network.plugins, executables, strict=True)]):
+            for plugin, executable in reversed([*zip(network.plugins, executables, strict=False)]):
                 request = derive(
                     network, plugin, prev_result=wire, capability_args=attachment.capability_args
                 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cnisdk.console.netns import EngineError, GoneError, is_of_process, path_of
+from cnisdk.console.netns import EngineError, GoneError, path_of
+from cnisdk.runtime.attachment import is_of_process
 from cnisdk.errors import InvalidEnvironmentError
 from tests.host import Host
 
