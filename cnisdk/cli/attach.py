@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -75,7 +75,12 @@ def delete(network: str, wanted: Wanted, settings: Settings, *, current: bool) -
     Uses the configuration and the arguments of the ADD where nothing else is said, so that
     everything it made goes away even if the file was changed since.
     """
+    from cnisdk.errors import CNIError
+    from cnisdk.runtime.directory import scan
+
     config, parameters = _known(network, wanted, settings, current=current)
+    with suppress(CNIError):  # it may be there no more
+        config = config.with_drop_ins_of(scan(settings.config_dir).find(config.name))
     settings.runtime().delete(config, parameters)
 
 

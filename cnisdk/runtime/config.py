@@ -115,6 +115,16 @@ class NetworkConfig:
         """Append plugins from other files; SPEC: "must be appended to ``plugins``"."""
         return replace(self, plugins=(*self.plugins, *drop_ins))
 
+    def with_drop_ins_of(self, present: "NetworkConfig") -> "NetworkConfig":
+        """Return a remembered configuration with the drop-ins that the network has at present.
+
+        The Go library remembers a list as its file has it, although it runs the drop-ins too; for
+        DEL, one that did not take part does no harm.  What `dumps` made has them in it.
+        """
+        if self.load_only_inlined_plugins or any(plugin.path for plugin in self.plugins):
+            return self
+        return self.with_drop_ins([plugin for plugin in present.plugins if plugin.path])
+
     def dumps(self) -> str:
         """Return the whole configuration as the text of one ``.conflist`` file, drop-ins too."""
         if len(self.plugins) == len(self.raw.get("plugins", ())):

@@ -320,4 +320,4 @@ def _config_of(attachment: CachedAttachment, network: NetworkConfig) -> NetworkC
         made_by = attachment.network_config()
     except CNIError:
         return network
-    return made_by if made_by.name == network.name else network
+    return made_by.with_drop_ins_of(network) if made_by.name == network.name else network

@@ -1,3 +1,4 @@
+import base64
 import json
 import subprocess
 import sys
@@ -234,3 +235,43 @@ def test_an_add_that_is_terminated_is_undone(
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "Error: stopped by SIGTERM\n"
     assert plugins.run == ["ADD a", "DEL b", "DEL a"]
+
+
+def as_the_go_library_remembers(cache: Path, config: Path) -> None:
+    """Rewrite what is remembered: libcni keeps the list as its file has it, without drop-ins."""
+    (entry,) = (cache / "results").iterdir()
+    wire = json.loads(entry.read_text())
+    wire["config"] = base64.b64encode(config.read_bytes()).decode()
+    entry.write_text(json.dumps(wire))
+
+
+def test_del_and_gc_run_the_drop_ins_that_the_go_library_does_not_remember(
+    run: Cnisdk, plugins: Plugins, netns: str, net_d: Path, tmp_path: Path
+) -> None:
+    plugins.make("c")
+    plugins.answer("c", "ADD", RESULT)
+    (net_d / "net").mkdir()
+    (net_d / "net" / "50-more.conf").write_text('{"type": "c"}')
+    ran = []
+    for verb in (["del", "net", netns], ["gc", "net", "--all"]):
+        run("add", "net", netns)
+        as_the_go_library_remembers(tmp_path / "cni", net_d / "10-net.conflist")
+        plugins.forget()
+        assert run(*verb).exit_code == 0
+        ran.append([one for one in plugins.run if one.startswith("DEL")])
+
+    assert ran == [["DEL c", "DEL b", "DEL a"]] * 2
+
+
+def test_drop_ins_that_are_remembered_are_not_run_twice(
+    run: Cnisdk, plugins: Plugins, netns: str, net_d: Path
+) -> None:
+    plugins.make("c")
+    plugins.answer("c", "ADD", RESULT)
+    (net_d / "net").mkdir()
+    (net_d / "net" / "50-more.conf").write_text('{"type": "c"}')
+    for more in ([], ["--current"]):
+        run("add", "net", netns)
+        plugins.forget()
+        assert run("del", "net", netns, *more).exit_code == 0
+        assert plugins.run == ["DEL c", "DEL b", "DEL a"]
