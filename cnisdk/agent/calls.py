@@ -85,7 +85,7 @@ class Calls:
                 if not entered:
                     call.enter()
                     entered = True
-                if call.call.command == "ADD" and self._deletes.pending():
+                if call.call.command == "ADD" and self._deletes.waiting():
                     self._deletes.overtake(call.call, call.key)
                 status = call.run()
         finally:

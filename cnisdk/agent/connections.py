@@ -43,6 +43,7 @@ class Connections:
 
     def forget(self, connection: Connection) -> None:
         """Close a connection and all that came through it; a second time does nothing."""
-        self.reading.pop(connection.fd, None)
-        self.open.pop(connection.fd, None)
+        for known in (self.reading, self.open):
+            if known.get(connection.fd) is connection:  # the number may be another's by now
+                known.pop(connection.fd, None)
         connection.close()  # which takes it out of the epoll set

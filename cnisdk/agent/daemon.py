@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -50,6 +51,9 @@ UNDO_TIMEOUT = 5.0
 """Seconds that they get after that to undo what they did."""
 IDLE_TIMEOUT = 30.0
 """Seconds to wait for a moment without a call, before new ones wait in the backlog."""
+
+DRAIN_TIMEOUT = 30.0
+"""Seconds for the DELs that are queued, before calls are served beside them."""
 
 STUCK = 10.0
 """Seconds without a turn of the loop after which the agent is stuck."""
@@ -123,7 +127,7 @@ class Agent:
 
     def serve(self, on_ready: Callable[[], object] = lambda: None) -> None:
         """Do what is queued, then serve until `stop`; hooks are done then, or given up."""
-        self._deletes.drain(going_on=self._still_draining)
+        self._drain()
         self._pool.listen(on=True)
         self._serving = True
         on_ready()
@@ -188,7 +192,12 @@ class Agent:
         """Look after what nobody reports."""
         if self._deletes.pending():
             self._pool.submit(self._deletes.drain)
-        if len(os.listdir("/proc/self/fd")) > self._max_fds:
+        self._pool.look()
+        try:
+            leaked = len(os.listdir("/proc/self/fd")) > self._max_fds
+        except OSError:
+            leaked = True  # not even one is left to look with
+        if leaked:
             self._on_leak()
 
     def _handle(self, fd: int) -> None:
@@ -249,10 +258,29 @@ class Agent:
 
     # -- beginning and end --------------------------------------------------------------------
 
-    def _still_draining(self) -> bool:
-        self._turned = time.monotonic()
-        self._on_turn()
-        return not self.stopping
+    def _drain(self) -> None:
+        """Do what is queued, or begin to serve beside it if that takes too long.
+
+        No ADD comes before the DELs of its own attachment in any case; a hook that hangs at those
+        of another is no reason to leave all of them without a network.
+        """
+
+        def drain() -> None:
+            self._deletes.drain(going_on=lambda: not self.stopping)
+
+        draining = threading.Thread(target=drain, name="queue", daemon=True)
+        try:
+            draining.start()
+        except RuntimeError:
+            drain()
+        deadline = time.monotonic() + DRAIN_TIMEOUT
+        while draining.is_alive() and not self.stopping:
+            if time.monotonic() > deadline:
+                journal.write("warning", "queued DELs take long, calls are served beside them")
+                return
+            draining.join(_LOOK)
+            self._turned = time.monotonic()
+            self._on_turn()
 
     @property
     def _is_idle(self) -> bool:

@@ -38,25 +38,36 @@ class QueuedDeletes:
         self._submit = submit
 
     def pending(self) -> bool:
-        """Say whether there may be something to do; one stat(2)."""
+        """Say whether there may be something that was not tried yet; one stat(2)."""
         return self._queue.changed()
 
+    def waiting(self) -> bool:
+        """Say whether there may be anything, so that an ADD has to `overtake`; one stat(2)."""
+        return self._queue.waiting()
+
     def drain(self, *, going_on: Callable[[], bool] = lambda: True) -> None:
-        """Do everything that waits, for as long as ``going_on``; one that fails stays."""
-        with self._draining:
+        """Do everything that waits, for as long as ``going_on``; one that fails stays.
+
+        Does nothing while another thread is at it, however long a hook takes it.
+        """
+        if not self._draining.acquire(blocking=False):
+            return
+        try:
             for entry in self._entries(""):
                 if not going_on():
                     return
                 self._do(entry, None)
+        finally:
+            self._draining.release()
 
     def overtake(self, call: Call, held: Hashable) -> None:
         """Do what waits for the attachment of ``call``, an ADD that has taken its key ``held``.
 
-        What fails is given up: done after this ADD, it would undo that one.
+        What fails is given up: done after this ADD, it would undo that one.  No lock but the key:
+        who drains and comes to the same entry waits for the key, and then finds it done.
         """
-        with self._draining:
-            for entry in self._entries(attachment_hash(call.container_id, call.ifname)):
-                self._do(entry, held)
+        for entry in self._entries(attachment_hash(call.container_id, call.ifname)):
+            self._do(entry, held)
 
     def _entries(self, attachment: str) -> list[Entry]:
         try:

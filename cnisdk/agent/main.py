@@ -118,7 +118,11 @@ class _Process:
         """Have new code take over at the next moment without a call, if it can be loaded."""
         if not self._renewing and not self.agent.stopping:
             self._renewing = True
-            threading.Thread(target=self._try, args=(why,), name="trial", daemon=True).start()
+            try:
+                threading.Thread(target=self._try, args=(why,), name="trial", daemon=True).start()
+            except RuntimeError as err:
+                self._renewing = False
+                journal.write("error", "new code cannot be tried", error=str(err))
 
     def _renew_by_itself(self) -> None:
         if time.monotonic() - self._renewed > TRIAL_INTERVAL:

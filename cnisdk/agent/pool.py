@@ -101,15 +101,28 @@ class Pool:
         return time.monotonic() - since if since else 0.0
 
     def _keep_one_idle(self) -> None:
-        """Start a thread if none is left to wait for the next connection or job."""
+        """Start a thread if none is left to wait for the next connection or job.
+
+        Where none can be started, for want of memory or by a limit, those that there are go on.
+        """
         if self._idle:
             return
         if self._threads < self._max_threads:
-            threading.Thread(target=self._work, name="hooks", daemon=True).start()
-            self._threads += 1
-            self._idle += 1
-        else:
-            self._all_busy_since = time.monotonic()
+            try:
+                threading.Thread(target=self._work, name="hooks", daemon=True).start()
+            except RuntimeError as err:
+                journal.write("error", "no thread to be had", threads=self._threads, error=str(err))
+            else:
+                self._threads += 1
+                self._idle += 1
+                return
+        self._all_busy_since = self._all_busy_since or time.monotonic()
+
+    def look(self) -> None:
+        """Start a thread if one is needed and could not be started before."""
+        with self._lock:
+            if self._listening or self._jobs:
+                self._keep_one_idle()
 
     def _work(self) -> None:
         spent = False

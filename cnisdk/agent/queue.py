@@ -16,8 +16,8 @@ there whole or not at all.  *Bounded*: a launcher that finds `MAX_ENTRIES`, or w
 than `MAX_SIZE`, fails with code 11 and leaves the DEL to the runtime.
 
 *Drained* before the agent serves.  A launcher that saw no agent may write while the agent starts,
-so the agent also asks `changed` before each ADD: a DEL of a container that is attached again must
-not be done after that ADD.
+so the agent also asks `Queue.waiting` before each ADD: a DEL of a container that is attached again
+must not be done after that ADD.
 """
 
 import os
@@ -115,11 +115,19 @@ class Queue:
 
     def __init__(self, directory: str = DIRECTORY) -> None:
         self.directory = directory
-        self._seen = -1
+        self._seen = -1, False
+        """When `entries` last returned all: the directory's time, and whether it was empty."""
 
     def changed(self) -> bool:
         """Say whether there may be more than when `entries` last returned all; one stat(2)."""
-        return self._modified() != self._seen
+        try:
+            return self._modified() != self._seen[0]
+        except OSError:
+            return True  # who asks for them learns why
+
+    def waiting(self) -> bool:
+        """Say whether anything may wait, what was tried and stayed too; one stat(2)."""
+        return not self._seen[1] or self.changed()
 
     def entries(self, attachment: str = "") -> list[Entry]:
         """Return what waits, oldest first, or only the calls for one `attachment_hash`.
@@ -135,7 +143,7 @@ class Queue:
         names = sorted(os.listdir(self.directory)) if modified else []
         matches = [match for name in names if (match := _NAME.fullmatch(name))]
         if not attachment:
-            self._seen = seen
+            self._seen = seen, not matches
             self._sweep(names)
         return [
             Entry(os.path.join(self.directory, match[0]), match[2])

@@ -62,7 +62,11 @@ class Turns:
         """End the turns of threads that wait, or have computed for long."""
         with self._freed:
             for clock, began in list(self._began.items()):
-                now = time.clock_gettime(clock)
+                try:
+                    now = time.clock_gettime(clock)
+                except OSError:  # the thread has ended
+                    self._end(clock)
+                    continue
                 if now == self._seen[clock] or now - began > LONG:
                     self._end(clock)
                 else:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,9 @@ from cnisdk.call import Call
 
 if TYPE_CHECKING:
     from cnisdk.agent.pool import Job
+
+
+TIMEOUT = 10.0
 
 
 class Config(PluginConfig):
@@ -38,6 +42,17 @@ class Delegating(Plugin[Config]):
         self.delegate("recorder")
 
 
+class Hanging(Plugin[Config]):
+    """Deletes when it is let."""
+
+    begun: ClassVar[threading.Event]
+    gate: ClassVar[threading.Event]
+
+    def delete(self, config: Config, attachment: Attachment) -> None:
+        self.begun.set()
+        assert self.gate.wait(TIMEOUT)
+
+
 class Kept:
     """A queue, and what does it."""
 
@@ -47,7 +62,7 @@ class Kept:
         self.exclusive: Exclusive[Job] = Exclusive()
         self.deletes = QueuedDeletes(
             Queue(str(directory)),
-            {"recorder": Recorder, "delegating": Delegating},
+            {"recorder": Recorder, "delegating": Delegating, "hanging": Hanging},
             self.exclusive,
             lambda job: job(),
         )
@@ -72,6 +87,7 @@ class Kept:
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     Recorder.deleted.clear()
+    Hanging.begun, Hanging.gate = threading.Event(), threading.Event()
     return Kept(tmp_path / "queue")
 
 
@@ -187,3 +203,55 @@ def test_a_queue_that_others_could_write_to_is_not_touched(kept: Kept) -> None:
 
     assert Recorder.deleted == []
     assert len(kept.left) == 1
+
+
+def age(directory: Path) -> None:
+    """Have a directory not been changed within a tick of the clock."""
+    os.utime(directory, ns=(0, 10**9))
+
+
+def test_one_that_stays_is_still_looked_for_before_each_add(kept: Kept) -> None:
+    """It failed, and nothing else has come; after the ADD it must not be tried once more."""
+    kept.write("c1", fail=True)
+    age(kept.directory)
+    kept.deletes.drain()
+    tried, waiting = not kept.deletes.pending(), kept.deletes.waiting()
+    call, key = add("c1")
+    kept.exclusive.acquire(key, lambda: None)
+    kept.deletes.overtake(call, key)
+
+    assert (tried, waiting) == (True, True)
+    assert kept.left == []
+
+
+def test_an_empty_queue_is_not_looked_into_before_an_add(kept: Kept) -> None:
+    age(kept.directory)
+    kept.deletes.drain()
+
+    assert not kept.deletes.waiting()
+    kept.write("c1")
+    assert kept.deletes.waiting()
+
+
+def test_one_that_hangs_holds_up_no_add_of_another(kept: Kept) -> None:
+    kept.write("c1", "hanging")
+    kept.write("c2")
+    draining = threading.Thread(target=kept.deletes.drain)
+    draining.start()
+    try:
+        assert Hanging.begun.wait(TIMEOUT)
+        waiting = kept.deletes.waiting()
+        call, key = add("c2")
+        kept.exclusive.acquire(key, lambda: None)
+        kept.deletes.overtake(call, key)
+        overtaken = list(Recorder.deleted)
+        kept.exclusive.release(key)
+        kept.deletes.drain()  # another is at it
+    finally:
+        Hanging.gate.set()
+        draining.join()
+
+    assert waiting
+    assert overtaken == ["c2 net"]
+    assert Recorder.deleted == ["c2 net"]
+    assert kept.left == []

@@ -122,3 +122,51 @@ def test_a_thread_that_is_spent_is_replaced(served: Served) -> None:
 
     assert done.wait(TIMEOUT)
     assert len(threads) == 10
+
+
+def test_it_serves_on_when_for_a_while_no_thread_can_be_started(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        served.pool.listen(on=True)
+        held = served.pool.held_for()
+        client = served.connect()
+        assert not served.accepted.acquire(timeout=0.05)
+    served.pool.look()
+
+    assert held > 0
+    assert served.accepted.acquire(timeout=TIMEOUT)
+    served.gate.set()
+    client.close()
+
+
+def test_the_last_thread_serves_on_when_it_can_have_no_successor(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.pool.listen(on=True)
+    monkeypatch.setattr(
+        threading.Thread, "start", lambda thread: (_ for _ in ()).throw(RuntimeError("no more"))
+    )
+    served.gate.set()
+    for _ in range(5):
+        with served.connect():
+            assert served.accepted.acquire(timeout=TIMEOUT)
+            assert served.idle.acquire(timeout=TIMEOUT)
+
+
+def test_more_jobs_make_it_forget_no_starvation(served: Served) -> None:
+    served.pool.listen(on=True)
+    clients = [served.connect() for _ in range(3)]
+    for _ in clients:
+        assert served.accepted.acquire(timeout=TIMEOUT)
+    before = served.pool.held_for()
+    served.pool.submit(lambda: None)
+
+    assert served.pool.held_for() >= before > 0
+    served.gate.set()
+    for client in clients:
+        client.close()

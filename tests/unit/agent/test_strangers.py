@@ -1,18 +1,23 @@
 """Who may call, and what the log says of those who may not."""
 
+import copy
+import errno
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cnisdk.agent import protocol
+from cnisdk.agent import daemon, protocol
 from cnisdk.agent.connection import Connection
+from cnisdk.agent.connections import Connections
 from cnisdk.agent.daemon import Agent
 from cnisdk.agent.metrics import Metrics
 from cnisdk.agent.protocol import Reason
+from cnisdk.agent.queue import Queue
 from cnisdk.agent.refusals import LINES_PER_SECOND, Refusals
 
 
@@ -101,3 +106,54 @@ def test_a_flood_of_refusals_is_counted_and_not_logged(
     assert flooded == LINES_PER_SECOND
     assert lines[-1]["and_others"] == 1000 - LINES_PER_SECOND
     assert json.dumps(lines[0]) == json.dumps({"pid": os.getpid(), "uid": 0, "why": "silent"})
+
+
+def test_a_connection_that_is_forgotten_twice_takes_no_other_along(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    """The number of its descriptor is another's by then."""
+    connections = Connections(Metrics())
+    first, _ = pair
+    second = copy.copy(first)
+    connections.open[first.fd] = second
+
+    connections.forget(first)
+
+    assert connections.open == {first.fd: second}
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "agent.sock"))
+        listener.listen()
+        yield Agent(listener, {}, queue=Queue(str(tmp_path / "queue")))
+
+
+def test_an_agent_without_a_descriptor_left_is_replaced_and_does_not_die(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaks: list[str] = []
+    agent._on_leak = lambda: leaks.append("leak")
+
+    def exhausted(path: str) -> list[str]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+
+    monkeypatch.setattr(os, "listdir", exhausted)
+    agent._glance()
+
+    assert leaks == ["leak"]
+
+
+def test_an_agent_serves_although_a_queued_delete_hangs(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(daemon, "DRAIN_TIMEOUT", 0.05)
+    monkeypatch.setattr(agent._deletes, "drain", lambda **_: gate.wait(10))
+
+    agent.serve(lambda: agent.stop("ready"))
+
+    assert not gate.is_set()
+    assert agent.stopping == "ready"
+    gate.set()

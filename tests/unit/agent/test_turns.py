@@ -145,3 +145,14 @@ def test_a_hook_that_is_about_to_wait_says_so() -> None:
         cancel.about_to_wait()
 
     assert said == ["waits"]
+
+
+def test_a_thread_that_ended_with_its_turn_keeps_it_from_nobody() -> None:
+    turns = Turns()
+    thread = threading.Thread(target=turns.take)
+    thread.start()
+    thread.join()
+
+    turns.look()
+
+    assert len(turns) == 0
