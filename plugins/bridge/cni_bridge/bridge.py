@@ -19,6 +19,9 @@ NO_ADDRESS = "00:00:00:00:00:00"
 
 FORWARDING = 3  # BR_STATE_FORWARDING
 
+RUNNING = 6
+"""IF_OPER_UP: with a port.  A bridge that never had one may be IF_OPER_UNKNOWN, with carrier."""
+
 PORT_TIMEOUT = 3.0
 """Seconds for the port to come up, about as long as the reference plugin tries."""
 
@@ -67,17 +70,29 @@ def prepare(rtnl: RTNL, bridge: Link, config: Config) -> Link:
     a network with VLANs relies on to be apart from others, and others do not notice.
     """
     prefer(f"net/ipv6/conf/{bridge.name}/accept_ra", 0)
-    if bridge.address == NO_ADDRESS:
-        # Its last port is gone, and the kernel took the address along.
-        address = mac.choose()
-        link.set_address(rtnl, bridge.index, address)
-        bridge = bridge._replace(address=address)
+    bridge = _keep_address(rtnl, bridge, config)
     if config.promisc_mode and not bridge.promisc:
         link.set_promisc(rtnl, bridge.index)
     if config.filters_vlans and not bridge.vlan_filtering:
         ports.set_vlan_filtering(rtnl, bridge.index)
     if not bridge.up:
         link.set_up(rtnl, bridge.index)
+    return bridge
+
+
+def _keep_address(rtnl: RTNL, bridge: Link, config: Config) -> Link:
+    """Set the address of a bridge without running ports, before its first port would change it.
+
+    An address that nobody has set follows the ports, and whether it was set netlink does not say.
+    ADDs at the same moment set the same: what the bridge has, or what is made from its identity.
+    On a bridge that has ports, ours change nothing; see `mac.choose_for_port`.
+    """
+    if bridge.address == NO_ADDRESS:
+        # Its last port is gone, and the kernel took the address along.
+        bridge = bridge._replace(address=mac.of_link(bridge.index))
+    elif bridge.operstate == RUNNING or not config.routes_by_bridge:
+        return bridge
+    link.set_address(rtnl, bridge.index, bridge.address)
     return bridge
 
 

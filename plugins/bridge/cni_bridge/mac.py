@@ -2,6 +2,8 @@
 
 import os
 
+from cnisdk.net import sysctl
+
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -30,4 +32,23 @@ def choose() -> str:
     """
     octets = bytearray(os.urandom(6))
     octets[0] = octets[0] & 0xFE | 0x02
+    return octets.hex(":")
+
+
+def choose_for_port() -> str:
+    """Return a random, locally administered MAC address of the highest there are.
+
+    The kernel lets a bridge whose address nobody has set follow the lowest of its ports', and
+    containers that know it must not lose it to a later container's.
+    """
+    return f"fe:{os.urandom(5).hex(':')}"
+
+
+def of_link(index: int) -> str:
+    """Return the same address to all who ask, in this boot, for this link of this namespace."""
+    boot = int(sysctl.read("kernel/random/boot_id").replace("-", ""), 16)
+    namespace = os.stat("/proc/thread-self/ns/net").st_ino
+    number = (boot ^ namespace << 16 ^ index) & 0xFFFF_FFFF_FFFF
+    octets = bytearray(number.to_bytes(6, "big"))
+    octets[0] = octets[0] & 0xFC | 0x02
     return octets.hex(":")

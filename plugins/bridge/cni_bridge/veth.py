@@ -47,7 +47,7 @@ def connect(host: RTNL, bridge: Link, config: Config, attachment: Attachment) ->
     One request: either all of it is there afterwards or nothing.  Both addresses are set, so
     that nobody, such as udev, changes them once they have been reported.
     """
-    address = mac.choose()
+    address = mac.choose_for_port()
     peer_address = config.wanted_mac(attachment.args) or mac.choose()
     attempt = 1
     while True:

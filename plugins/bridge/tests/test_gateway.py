@@ -1,5 +1,6 @@
 """The bridge's addresses: arithmetic, and what is in their way."""
 
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_interface
 from typing import Any
 
@@ -165,3 +166,61 @@ def test_the_bridge_s_mac_stays_as_containers_come_and_go(
         seen.add(network.link("br0")["address"])
 
     assert len(seen) == 1
+
+
+ADMINISTRATORS = {
+    "without ports": (),
+    "after its last port": (
+        ("ip", "link", "add", "gone", "type", "veth", "peer", "name", "its-peer"),
+        ("ip", "link", "set", "gone", "master", "br0"),
+        ("ip", "link", "delete", "gone"),
+    ),
+    "with a port": (
+        ("ip", "link", "add", "eth7", "address", "be:00:00:00:00:07", "type", "veth"),
+        ("ip", "link", "set", "veth0", "up"),
+        ("ip", "link", "set", "eth7", "master", "br0", "up"),
+    ),
+}
+
+
+@pytest.mark.parametrize("made", ADMINISTRATORS.values(), ids=ADMINISTRATORS.keys())
+@pytest.mark.parametrize("address", [("10.1.2.1/24",), ()], ids=["with address", "without"])
+def test_the_mac_of_an_administrator_s_bridge_stays_too(
+    network: Network, host: Host, made: tuple[tuple[str, ...], ...], address: tuple[str, ...]
+) -> None:
+    host.run("ip", "link", "add", "br0", "type", "bridge")
+    for cidr in address:
+        host.run("ip", "addr", "add", cidr, "dev", "br0")
+    host.run("ip", "link", "set", "br0", "up")
+    for command in made:
+        host.run(*command)
+    network.config |= {"isGateway": True}
+    network.ipam("10.1.2.2/24")
+    containers = [host.container() for _ in range(6)]
+
+    with ThreadPoolExecutor(len(containers)) as pool:
+        results = list(pool.map(network.add, containers))
+
+    mac = network.link("br0")["address"]
+    assert {result["interfaces"][0]["mac"] for result in results} == {mac}
+    for container, result in zip(containers, results, strict=True):
+        answer = network.call("CHECK", container, prevResult=result)
+        assert answer.status == 0, answer.stdout
+        network.delete(container, prevResult=result)
+        assert network.link("br0")["address"] == mac
+
+
+def test_one_container_after_another_leaves_the_mac_of_a_bridge_with_a_port(
+    network: Network, host: Host
+) -> None:
+    host.run("ip", "link", "add", "br0", "type", "bridge")
+    host.run("ip", "addr", "add", "10.1.2.1/24", "dev", "br0")
+    for command in ADMINISTRATORS["with a port"]:
+        host.run(*command)
+    network.config |= {"isGateway": True}
+    network.ipam("10.1.2.2/24")
+
+    for _ in range(8):
+        result = network.add(host.container())
+        assert result["interfaces"][0]["mac"] == "be:00:00:00:00:07"
+        assert network.link("br0")["address"] == "be:00:00:00:00:07"
