@@ -7,7 +7,6 @@ from cni_bridge import bridge as bridges, vlan
 from cni_bridge.config import Config
 from cni_bridge.errors import HostConflictError
 from cnisdk import PluginNotAvailableError, UnsupportedFieldError
-from cnisdk.net import link
 from cnisdk.net.rtnl import RTNL
 
 
@@ -27,15 +26,8 @@ def check(config: Config, search_path: str) -> None:
 def _check_links(host: RTNL, config: Config) -> None:
     bridge = bridges.find(host, config.bridge)
     vlan.refuse_without_kernel(host, config)
-    if not config.vlan_gateway:
-        return
-    if bridge is not None:
+    if config.vlan_gateway:
         vlan.find_gateway(host, bridge, config)
-    elif link.find(host, config.vlan_gateway) is not None:
-        raise HostConflictError(
-            "name of the VLAN's gateway is taken by a link that does not lead to the bridge",
-            f'"{config.vlan_gateway}" is there, and no bridge "{config.bridge}"',
-        )
 
 
 def _check_masquerade(config: Config, search_path: str) -> None:

@@ -3,7 +3,7 @@
 That interface is a port of the bridge too, one end of a veth whose other end has the gateway
 addresses; both stay in the host's namespace.  All the containers of a VLAN share it, so like the
 bridge it is made by the first of them and stays.  It may have been left half made, so whoever
-finds it does all of it that can be done twice.
+finds it does all of it that can be done twice.  It outlives the bridge, too, which is made anew.
 """
 
 import errno
@@ -94,6 +94,8 @@ def ensure_gateway(host: RTNL, bridge: Link, config: Config) -> Link:
     if found is None:
         raise HostConflictError("gateway of the VLAN was deleted as soon as it was made", name)
     if found.kind == "veth":
+        if link.by_index(host, found.peer_index).master != bridge.index:
+            link.set_master(host, found.peer_index, bridge.index, up=True)
         wanted = [_native(config.vlan)]
         _put(host, found.peer_index, bridge, wanted, preserve=config.preserve_default_vlan)
     if not found.up:
@@ -103,20 +105,22 @@ def ensure_gateway(host: RTNL, bridge: Link, config: Config) -> Link:
     return link.wait_up(host, found.index, bridges.PORT_TIMEOUT)
 
 
-def find_gateway(host: RTNL, bridge: Link, config: Config) -> Link | None:
+def find_gateway(host: RTNL, bridge: Link | None, config: Config) -> Link | None:
     """Return the VLAN's gateway interface, None if there is none.
 
-    It may also be what an administrator made with ``ip link add type vlan`` on the bridge.
+    It may also be what an administrator made with ``ip link add type vlan`` on the bridge, and
+    what is left of one whose bridge was deleted: the other end is in none.
     Raises HostConflictError if the name belongs to anything else.
     """
     found = link.find(host, config.vlan_gateway)
     if found is None:
         return None
-    if (found.kind, found.peer_index, found.vlan_id) == ("vlan", bridge.index, config.vlan):
+    index = bridge.index if bridge is not None else -1
+    if (found.kind, found.peer_index, found.vlan_id) == ("vlan", index, config.vlan):
         return found
     if found.kind == "veth" and found.peer_index and found.peer_netnsid < 0:
         other = link.by_index(host, found.peer_index)
-        if other.master == bridge.index:
+        if other.master == index or (not other.master and other.name.startswith("veth")):
             return found
     raise HostConflictError(
         "name of the VLAN's gateway is taken by a link that does not lead to the bridge",

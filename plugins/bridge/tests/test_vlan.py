@@ -200,6 +200,43 @@ def test_a_gateway_that_was_left_half_made_is_finished(network: Network, host: H
     container.run("ping", "-c", "1", "-W", "5", "10.1.2.1")
 
 
+def test_a_gateway_whose_bridge_was_deleted_is_put_into_the_next(
+    network: Network, host: Host
+) -> None:
+    network.config |= {"vlan": 100, "isGateway": True}
+    network.ipam(V4).add(host.container())
+    before = network.link("br0.100")
+    host.run("ip", "link", "delete", "br0")
+    container = host.container()
+
+    status = network.call("STATUS")
+    result = network.ipam("10.1.2.3/24").add(container)
+
+    assert (status.status, status.stdout) == (0, b"")
+    exit_ = network.link("br0.100")
+    assert (exit_["ifindex"], exit_["link"]) == (before["ifindex"], before["link"])
+    assert network.link(exit_["link"])["master"] == "br0"
+    assert vlans(host, exit_["link"]) == {100: NATIVE}
+    container.run("ping", "-c", "1", "-W", "5", "10.1.2.1")
+    assert network.call("CHECK", container, prevResult=result).status == 0
+
+
+def test_a_gateway_that_leads_into_another_bridge_is_refused(network: Network, host: Host) -> None:
+    host.run("ip", "link", "add", "br1", "type", "bridge")
+    veth = ("ip", "link", "add", "vethother", "master", "br1", "type", "veth")
+    host.run(*veth, "peer", "name", "br0.100")
+    network.ipam(V4)
+    keys: dict[str, Any] = {"vlan": 100, "isGateway": True}
+
+    status = network.call("STATUS", **keys)
+    answer = network.call("ADD", host.container(), **keys)
+
+    assert status.json["code"] == 50
+    assert answer.json["code"] == 100
+    assert "br0.100" in answer.error
+    assert network.link("vethother")["master"] == "br1"
+
+
 def test_an_administrator_s_own_interface_of_the_vlan_is_the_gateway(
     network: Network, host: Host
 ) -> None:
