@@ -2,7 +2,7 @@
 
 import os
 
-from cnisdk import AttachmentKey
+from cnisdk import AttachmentKey, names
 
 _CHUNK = 1 << 12
 
@@ -17,6 +17,14 @@ def parse_owner(text: bytes) -> AttachmentKey:
     """Return whom the file of a reservation names; the interface is ``""`` in an old one."""
     container_id, _, ifname = text.decode("utf-8", "surrogateescape").partition("\r\n")
     return AttachmentKey(container_id, ifname)
+
+
+def names_interface(owner: AttachmentKey) -> bool:
+    """Say whether a plugin of today wrote that, and not an old one or an administrator.
+
+    Who has the address in a file of the other kinds only its DEL can tell.
+    """
+    return bool(owner.ifname) and not names.ifname_problem(owner.ifname)
 
 
 def read(path: str) -> bytes:

@@ -3,7 +3,8 @@ r"""Reservations on disk: a file per address, byte for byte as the Go plugin kee
 ``<dataDir>/<network>/`` holds
 
 - ``<address>``: who has it, ``<container id>\r\n<ifname>`` without a newline at the end, CRLF
-  on every system; files of old releases hold the container's ID alone;
+  on every system; files of old releases hold the container's ID alone, and an administrator's,
+  made to keep an address from containers, hold anything;
 - ``last_reserved_ip.<set>``: the address given away last from the range set of that number;
 - ``lock``: see `cni_host_local.lock`.
 
@@ -27,7 +28,7 @@ from cni_host_local import reboot
 from cni_host_local.index import Index, indexable, inodes_in
 from cni_host_local.lock import FILE as LOCK, Lock
 from cni_host_local.range import Address, parse_address
-from cni_host_local.reservation import content, parse_owner, read
+from cni_host_local.reservation import content, names_interface, parse_owner, read
 from cnisdk import AttachmentKey
 
 if TYPE_CHECKING:
@@ -139,12 +140,11 @@ class Store:
     def keep_only(self, valid: "ValidAttachments") -> list[OSError]:
         """Release what no attachment in ``valid`` owns; return what could not be released.
 
-        A file that names a container alone stays while any attachment of the container does.
+        A file that names no interface stays: it may be an administrator's.
         """
         failures = []
         for owner, names in self._scan().items():
-            keep = owner in valid if owner.ifname else valid.has_container(owner.container_id)
-            if not keep:
+            if names_interface(owner) and owner not in valid:
                 failures += self._remove(owner, [name for name in names if _is_address(name)])
         return failures
 
@@ -207,6 +207,9 @@ class Store:
             for name in reboot.outlived(self._index) if release else ():
                 if _is_address(name):
                     with suppress(OSError):  # stays, as a reservation of this boot
+                        text = self._read(name)
+                        if text and not names_interface(parse_owner(text)):
+                            continue  # may be an administrator's
                         self._unlink(name)
                         released.append(name)
             reboot.forget(self._index)

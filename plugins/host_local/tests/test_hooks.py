@@ -172,14 +172,12 @@ def test_gc_releases_what_is_not_valid_and_keeps_other_networks(
     call("ADD", network, container, container_id="c0", ifname="eth1")
     other = {**network, "name": "other"}
     call("ADD", other, container, container_id="c1")
-    (directory / "10.1.2.77").write_bytes(b"c0")
-    (directory / "10.1.2.78").write_bytes(b"c1")
     valid = [{"containerID": "c0", "ifname": "eth0"}, {"containerID": "c2", "ifname": "eth0"}]
 
     done = call("GC", {**network, "cni.dev/valid-attachments": valid})
 
     assert done == (0, "", "")
-    assert set(reservations(directory)) == {"10.1.2.2", "10.1.2.4", "10.1.2.77"}
+    assert set(reservations(directory)) == {"10.1.2.2", "10.1.2.4"}
     assert set(reservations(directory.parent / "other")) == {"10.1.2.2"}
 
 
@@ -191,6 +189,38 @@ def test_gc_with_nothing_valid_releases_all_whatever_the_ranges_are(
 
     assert call("GC", config) == (0, "", "")
     assert reservations(directory) == {}
+
+
+BY_HAND = {
+    "10.1.2.70": b"reserved\n",
+    "10.1.2.71": b"reserved\r\n",
+    "10.1.2.72": b"reserved\r\nfor the printer\r\n",
+    "10.1.2.73": b"reserved\neth0\n",
+    "10.1.2.74": b"0123456789abcdef",  # or of an old Go plugin, which named no interface
+}
+
+
+def test_gc_leaves_files_that_name_no_interface(
+    call: Call, network: dict[str, Any], container: Container, directory: Path
+) -> None:
+    call("ADD", network, container)
+    for name, text in BY_HAND.items():
+        (directory / name).write_bytes(text)
+
+    assert call("GC", {**network, "cni.dev/valid-attachments": []}) == (0, "", "")
+    assert set(reservations(directory)) == set(BY_HAND)
+
+
+def test_delete_releases_a_file_that_names_the_container_alone(
+    call: Call, network: dict[str, Any], container: Container, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    (directory / "10.1.2.74").write_bytes(b"0123456789abcdef")
+    (directory / "10.1.2.75").write_bytes(b"reserved\n")
+
+    call("DEL", network, container, container_id="0123456789abcdef")
+
+    assert set(reservations(directory)) == {"10.1.2.75"}
 
 
 def test_gc_where_nothing_was_ever_reserved_succeeds(call: Call, network: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from tests.host import Container
 
 from .conftest import Call, ips, reservations, with_ipam
 from .mounts import covered, mounted
+from .test_hooks import BY_HAND
 
 
 def _reboot(directory: Path) -> None:
@@ -220,6 +221,22 @@ def test_only_addresses_are_released(
     _add(call, network, "b", boots)
 
     assert set(reservations(directory)) == {"10.1.2.3", "notes"}
+
+
+@pytest.mark.parametrize("text", BY_HAND.values())
+def test_a_file_that_names_no_interface_outlives_reboots(
+    call: Call, network: dict[str, Any], boots: Container, directory: Path, text: bytes
+) -> None:
+    directory.mkdir(parents=True)
+    (directory / "10.1.2.3").write_bytes(text)
+    for who in ("a", "b"):
+        _add(call, network, who, boots)
+        _reboot(directory)
+
+    done = call("ADD", network, boots, container_id="c")
+
+    assert set(reservations(directory)) == {"10.1.2.3", "10.1.2.5"}
+    assert "free again, reserved before the reboot: 10.1.2.4\n" in done.stderr
 
 
 def test_an_old_index_is_gone_after_the_first_add_whatever_is_in_it(
