@@ -67,10 +67,22 @@ static int connect_agent(struct call *call, const char *path, int patience_ms)
 	return -1;
 }
 
+/* Return XDG_RUNTIME_DIR if nobody but this user can write there; after su(1) it is another's. */
+const char *runtime_directory(void)
+{
+	const char *path = getenv("XDG_RUNTIME_DIR");
+	struct stat status;
+
+	if (!path || *path != '/' || lstat(path, &status) < 0 || status.st_uid != geteuid() ||
+	    (status.st_mode & 022))
+		return NULL;
+	return path;
+}
+
 /* Return where an agent that an earlier call has left behind would listen, see warm.py. */
 static const char *warm_socket(const struct settings *s, int place)
 {
-	const char *base = place == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+	const char *base = place == 0 ? "/run" : runtime_directory();
 	static char path[PATH_MAX];
 
 	if (place > 1 || !base || *base != '/' || !s->payload_id || atoi(s->warm) <= 0)

@@ -66,6 +66,7 @@ bool read_input(struct call *call, int64_t deadline);
 
 /* agent.c */
 enum outcome ask_agent(const struct settings *settings, struct call *call, int *status);
+const char *runtime_directory(void);
 
 /* trailer.c */
 void read_settings(struct settings *settings);

@@ -29,6 +29,7 @@
 #define DAY (24 * 60 * 60)
 #define KEPT (30 * DAY) /* without a call */
 #define OVERFLOW_UID 65534
+#define MAX_LINKS 8
 
 /* -- where to -------------------------------------------------------------------------------- */
 
@@ -38,32 +39,87 @@ static bool is_ours(const struct stat *status)
 	       (status->st_uid == geteuid() && status->st_uid != OVERFLOW_UID);
 }
 
+/* In a user namespace without root's uid, that of / stands for it: nothing there is safer. */
+static bool is_of_root(const struct stat *status)
+{
+	struct stat root;
+
+	return status->st_uid == OVERFLOW_UID && stat("/", &root) == 0 &&
+	       root.st_uid == OVERFLOW_UID;
+}
+
+/*
+ * Return why others could put something else in the place of `base`, NULL if nobody can.  Who owns
+ * a directory can make it writable at any time, so that its mode is not enough.  Where a link
+ * leads to counts as well, and all that is above that.
+ */
+static const char *distrust_parents(const char *base, int links)
+{
+	char path[PATH_MAX], target[PATH_MAX], next[2 * PATH_MAX];
+	struct stat status;
+
+	if (strlen(base) >= sizeof path)
+		return strerror(ENAMETOOLONG);
+	strcpy(path, base);
+	for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
+		*slash = '\0';
+		if (lstat(*path ? path : "/", &status) < 0) {
+			if (errno == ENOENT)
+				continue; /* and where it could be made is looked at next */
+			return strerror(errno);
+		}
+		if (!is_ours(&status) && !is_of_root(&status))
+			return "is in a directory of another user";
+		if (S_ISLNK(status.st_mode)) {
+			ssize_t n = readlink(path, target, sizeof target - 1);
+			int above = (int)(strrchr(path, '/') - path);
+			const char *problem;
+
+			if (n < 0)
+				return strerror(errno);
+			if (links == 0)
+				return strerror(ELOOP);
+			target[n] = '\0';
+			snprintf(next, sizeof next, "%.*s/%s/.", *target == '/' ? 0 : above, path,
+				 target);
+			problem = distrust_parents(next, links - 1);
+			if (problem)
+				return problem;
+		} else if ((status.st_mode & 022) && !(status.st_mode & S_ISVTX)) {
+			/* A sticky directory keeps others from moving what is ours. */
+			return "is in a directory that can be written to by others";
+		}
+	}
+	return NULL;
+}
+
 /* Return why the directory must not be used, NULL if it may: its parents count, too. */
 static const char *distrust(const char *base)
 {
-	char path[PATH_MAX];
+	const char *problem;
 	struct stat status;
 
-	if (base[0] != '/' || strlen(base) >= sizeof path)
+	if (base[0] != '/' || strlen(base) >= PATH_MAX)
 		return "is no absolute path";
 	if (!strncmp(base, "/tmp/", 5) || !strncmp(base, "/var/tmp/", 9))
 		return "is temporary";
-	strcpy(path, base);
-	if (lstat(path, &status) < 0)
+	problem = distrust_parents(base, MAX_LINKS);
+	if (problem)
+		return problem;
+	if (lstat(base, &status) < 0)
 		return strerror(errno);
 	if (!S_ISDIR(status.st_mode))
 		return "is no directory";
 	if (!is_ours(&status) || (status.st_mode & 022))
 		return "can be written to by others";
-	for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
-		*slash = '\0';
-		if (stat(*path ? path : "/", &status) < 0)
-			return strerror(errno);
-		/* A sticky directory keeps others from moving what is ours. */
-		if ((status.st_mode & 022) && !(status.st_mode & S_ISVTX))
-			return "is in a directory that can be written to by others";
-	}
 	return NULL;
+}
+
+/* Make a directory unless others could have it made somewhere else. */
+static void make_directory(const char *path)
+{
+	if (!distrust_parents(path, MAX_LINKS))
+		mkdir(path, 0755);
 }
 
 static void make_directories(const char *path)
@@ -75,9 +131,9 @@ static void make_directories(const char *path)
 	strcpy(parent, path);
 	for (char *slash = parent + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
 		*slash = '\0';
-		mkdir(parent, 0755);
+		make_directory(parent);
 	}
-	mkdir(path, 0755);
+	make_directory(path);
 }
 
 /* -- taking away ----------------------------------------------------------------------------- */
@@ -267,7 +323,7 @@ static bool is_unpacked(const char *base, const char *directory)
 const char *prepare_one_call(const struct settings *s, char *directory)
 {
 	static char problems[1024], runtime[PATH_MAX];
-	const char *bases[MAX_UNPACK_DIRS + 1], *variable = getenv("XDG_RUNTIME_DIR");
+	const char *bases[MAX_UNPACK_DIRS + 1], *variable = runtime_directory();
 	size_t used = 0;
 	int count = 0;
 
@@ -281,7 +337,7 @@ const char *prepare_one_call(const struct settings *s, char *directory)
 		bases[count++] = "/run/cnisdk-payload";
 		if (variable && snprintf(runtime, sizeof runtime, "%s/cnisdk/payload", variable) <
 					(int)sizeof runtime)
-			bases[count++] = runtime; /* of a user who is not root */
+			bases[count++] = runtime;
 	}
 	for (int pass = 0; pass < 2; pass++)
 		for (int i = 0; i < count; i++) {

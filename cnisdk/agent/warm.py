@@ -61,7 +61,7 @@ def serve(load: Load, identity: str, seconds: int, *, loaded: float) -> None:
         signal.signal(signum, signal.SIG_DFL)
     os.chdir("/")
     os.umask(0o022)
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    runtime = runtime_directory()
     environ = {"PATH": os.environ["PATH"]} if "PATH" in os.environ else {}
     os.environ.clear()  # of the first call
     os.environ.update(environ)
@@ -81,6 +81,19 @@ def serve(load: Load, identity: str, seconds: int, *, loaded: float) -> None:
         with suppress(OSError):
             os.unlink(path)  # the lock is still ours, so it is our socket
         return
+
+
+def runtime_directory() -> str:
+    """Return XDG_RUNTIME_DIR if nobody but this user can write there; after su(1) it is another's.
+
+    ``""`` if there is none.
+    """
+    path = os.environ.get("XDG_RUNTIME_DIR", "")
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ""
+    return path if status.st_uid == os.geteuid() and not status.st_mode & 0o022 else ""
 
 
 def sockets(identity: str, runtime: str) -> list[str]:

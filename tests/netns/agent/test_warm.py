@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cnisdk.agent import native, trailer
+from cnisdk.agent.warm import runtime_directory
 from cnisdk.build import executable
 from cnisdk.build.executable import Options
 from tests.host import ROOT, Container, Host, Outcome, cni_variables
@@ -437,6 +438,26 @@ def test_a_directory_that_others_may_write_to_is_not_used(host: Host, warm: Warm
     assert list(warm.home.iterdir()) == []
 
 
+@pytest.mark.parametrize(("mode", "used"), [(0o700, True), (0o755, True), (0o777, False)])
+def test_a_runtime_directory_that_others_can_write_to_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, *, used: bool
+) -> None:
+    tmp_path.chmod(mode)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+    assert runtime_directory() == (str(tmp_path) if used else "")
+
+
+def test_a_runtime_directory_of_another_user_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+
+    assert runtime_directory() == ""
+
+
 def test_where_run_cannot_be_used_it_is_in_the_directory_of_the_user(
     host: Host, warm: Warm
 ) -> None:
@@ -445,6 +466,7 @@ def test_where_run_cannot_be_used_it_is_in_the_directory_of_the_user(
     ipam = {"type": "host-local", "subnet": "10.9.0.0/24", "dataDir": str(host.state / "data")}
     config = {"cniVersion": "1.0.0", "name": "n", "type": "bridge", "ipam": ipam}
     runtime = Path(f"/run/user-{os.getpid()}")  # a socket's path must be short
+    runtime.mkdir(mode=0o700)
     container = host.container()
 
     def call(container: Container) -> None:

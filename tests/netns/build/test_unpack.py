@@ -191,6 +191,30 @@ def test_a_directory_below_one_that_others_can_write_to_is_not_used(make: Make, 
     assert "is in a directory that can be written to by others" in executable.problem()
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_link_above_is_trusted_as_what_it_leads_to(
+    make: Make, base: Path, *, relative: bool
+) -> None:
+    link, target = base.parent / "link", base.parent / "far" / "target"
+    target.mkdir(parents=True)
+    link.symlink_to("far/target" if relative else target)
+    executable = make(bases=(link / "payload",))
+    assert executable.works()
+    target.parent.chmod(0o777)
+
+    problem = executable.problem()
+
+    assert problem == f"{link}/payload: is in a directory that can be written to by others"
+
+
+def test_nothing_is_made_where_others_could_have_it_made_elsewhere(make: Make, base: Path) -> None:
+    executable = make(bases=(base / "deep" / "er",))
+    base.parent.chmod(0o777)
+
+    assert executable.run().returncode != 0
+    assert not base.exists()
+
+
 def test_a_link_is_not_followed_to_a_directory(make: Make, base: Path, tmp_path: Path) -> None:
     executable = make()
     base.symlink_to(tmp_path)
