@@ -127,8 +127,8 @@ def delete(
         usual = _wanted(family, ips, network, container_id)
         if nfnetlink.has_chain(family.nfproto, "nat", chain):
             _change(_nft(family, search_path), chain, plan, usual if usual.jumps else None)
-        if _has_legacy(family):
-            _change(_legacy(family, search_path), chain, plan)
+        if legacy := _legacy(family, search_path):
+            _change(legacy, chain, plan)
 
 
 def gc(*, network: str, container_ids: Iterable[str], search_path: str) -> None:
@@ -268,8 +268,15 @@ def _nft(family: _Family, search_path: str) -> _Tools:
     return _named(family, "nft", search_path)
 
 
-def _legacy(family: _Family, search_path: str) -> _Tools:
-    return _named(family, "legacy", search_path)
+def _legacy(family: _Family, search_path: str) -> _Tools | None:
+    """Return what looks into the legacy table; None where there is no such table.
+
+    Nor where there is nothing to look with: a table that others made is all there can be.
+    """
+    if not _has_legacy(family):
+        return None
+    tools = _named(family, "legacy", search_path)
+    return tools if find(tools.save, search_path) else None
 
 
 def _named(family: _Family, variant: str, search_path: str) -> _Tools:
@@ -285,8 +292,8 @@ def _everywhere(search_path: str) -> Iterator[_Tools]:
     for family in _FAMILIES:
         if nfnetlink.has_table(family.nfproto, "nat"):
             yield _nft(family, search_path)
-        if _has_legacy(family):
-            yield _legacy(family, search_path)
+        if legacy := _legacy(family, search_path):
+            yield legacy
 
 
 def _has_legacy(family: _Family) -> bool:

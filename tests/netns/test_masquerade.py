@@ -4,6 +4,7 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,14 @@ def nat(host: Host, version: int = 4, variant: str = "") -> list[str]:
 
 def found(host: Host) -> int:
     return len(nft_rules(host)) + len(nat(host)) + len(nat(host, 6))
+
+
+def only_nft(host: Host) -> str:
+    """Return a search path of a node without iptables."""
+    directory = host.state / "bin"
+    directory.mkdir()
+    (directory / "nft").symlink_to(execute.find("nft", PATH) or "")
+    return str(directory)
 
 
 @pytest.fixture
@@ -204,15 +213,14 @@ def test_iptables_is_taken_where_it_works(host: Host) -> None:
 
 @pytest.mark.parametrize("program", ["nothing", "broken"])
 def test_nftables_is_taken_where_iptables_does_not_work(host: Host, program: str) -> None:
-    directory = host.state / "bin"
-    directory.mkdir()
-    (directory / "nft").symlink_to(execute.find("nft", PATH) or "")
+    search_path = only_nft(host)
     if program == "broken":
         for tool in ("iptables-restore", "iptables-save", "ip6tables-restore", "ip6tables-save"):
-            (directory / tool).write_text("#!/bin/sh\necho no such module >&2\nexit 3\n")
-            (directory / tool).chmod(0o755)
+            path = Path(search_path, tool)
+            path.write_text("#!/bin/sh\necho no such module >&2\nexit 3\n")
+            path.chmod(0o755)
     with host.inside():
-        masquerade.add(None, BOTH, **{**names(), "search_path": str(directory)})
+        masquerade.add(None, BOTH, **{**names(), "search_path": search_path})
     assert len(nft_rules(host)) == 2
 
 
@@ -265,6 +273,16 @@ def test_delete_finds_legacy_iptables(host: Host) -> None:
     delete(host, V4)
     assert not nat(host, variant="-legacy")
     assert not nat(host)
+
+
+@pytest.mark.parametrize("ips", [BOTH, []], ids=["known", "unknown"])
+def test_delete_needs_no_iptables_for_a_legacy_table_of_others(host: Host, ips: list[Any]) -> None:
+    if host.run("iptables-legacy", "-t", "nat", "-S", check=False).returncode != 0:
+        pytest.skip("this kernel has no legacy iptables")
+    add(host, "nftables")
+    with host.inside():
+        masquerade.delete(ips=ips, **{**names(), "search_path": only_nft(host)})
+    assert not nft_rules(host)
 
 
 @backends
