@@ -43,6 +43,9 @@ class Directory:
     def __init__(self, root: Root, path: str, *, create: bool = False) -> None:
         self.path = path
         self.fd = root.open_directory(path, create=create)
+        status = os.fstat(self.fd)
+        self.identity = (status.st_dev, status.st_ino)
+        """The same for every path that leads to it."""
         self._drafts: dict[str, str] = {}
         """Draft: the name that it is for."""
 

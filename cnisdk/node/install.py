@@ -15,7 +15,7 @@ too: watchers see nothing.
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -30,6 +30,10 @@ from cnisdk.node.wants import check_plugins
 
 Say = Callable[[str, str], None]
 """Is told what happens: a verb, and a path."""
+
+
+_Spot = tuple[tuple[int, int] | str, str]
+"""Where a file is, however its path is written: device and inode of its directory, and its name."""
 
 
 class _Plan(NamedTuple):
@@ -81,18 +85,20 @@ class Installation:
                     self._sweep(path)
             plan = self._plan(wanted, receipts, before, force=force)
             if not force:
-                gone = frozenset(entry.path for entry in plan.obsolete)
-                check_plugins(self.root, places, sources, gone=gone)
+                gone = {self._spot(entry.path) for entry in plan.obsolete}
+                check_plugins(
+                    self.root, places, sources, goes=lambda path: self._spot(path) in gone
+                )
             kept = {entry.path: entry for entry in plan.entries}
             if plan.put or plan.obsolete or kept != before:
                 if dry_run:
                     self._announce(plan)
                     return
                 self._draft(plan, wanted)
-                receipts.write(self.name, _either(before, kept))
+                receipts.write(self.name, self._either(before, kept))
                 changed = True
                 self._place(plan)
-                self._remove(plan.obsolete, receipts)
+                self._remove(plan.obsolete, receipts, [path for path, _ in wanted])
                 receipts.write(self.name, plan.entries)
 
     def uninstall(self, *, dry_run: bool = False) -> None:
@@ -127,31 +133,60 @@ class Installation:
         force: bool,
     ) -> _Plan:
         plan = _Plan([], [], [])
-        others = receipts.others(self.name)
+        others = self._others(receipts)
+        known = self._digests(before.values())
         refused = []
         for path, one in wanted:
             found = self._find(path)
-            ours = path in before and found is not None and found.digest in before[path].digests
+            spot = self._spot(path)
+            ours = found is not None and found.digest in known.get(spot, ())
             if found is not None and found.is_directory:
                 raise NodeError(f"{path} is a directory")
             if found is not None and _is_as_wanted(found, one):
                 self.say("unchanged", path)
-                if not (ours or path in others):
+                if not (ours or spot in others):
                     continue  # somebody else's, and not ours to take away
             else:
                 if found is not None and not ours and not force:
-                    refused.append(f"{path} {_whose(path, before, others)}")
+                    refused.append(f"{path} {_whose(spot, known, others)}")
                 plan.put.append((path, one))
             plan.entries.append(Entry(path, one.kind, (one.digest,)))
         if refused:
             raise NodeError("; ".join(refused), "--force replaces what is there")
-        paths = {path for path, _ in wanted}
-        plan.obsolete.extend(entry for entry in before.values() if entry.path not in paths)
+        spots = {self._spot(path) for path, _ in wanted}
+        plan.obsolete.extend(one for one in before.values() if self._spot(one.path) not in spots)
         return plan
 
     def _find(self, path: str) -> Found | None:
         directory = self._open(path)
         return directory.find(os.path.basename(path)) if directory else None
+
+    def _spot(self, path: str) -> _Spot:
+        """Return where a path leads, which two of them may: a directory has several, by links.
+
+        A directory that is not there has its path alone, until it is made.
+        """
+        directory = self._open(path)
+        parent, name = os.path.split(path)
+        return directory.identity if directory else os.path.normpath(parent), name
+
+    def _others(self, receipts: Receipts) -> dict[_Spot, str]:
+        """Return what other installations have, and which of them."""
+        return {self._spot(path): name for path, name in receipts.others(self.name).items()}
+
+    def _digests(self, entries: Iterable[Entry]) -> dict[_Spot, tuple[str, ...]]:
+        """Return what we may have put where, under whichever path."""
+        known: dict[_Spot, tuple[str, ...]] = {}
+        for entry in entries:
+            spot = self._spot(entry.path)
+            known[spot] = tuple(dict.fromkeys((*known.get(spot, ()), *entry.digests)))
+        return known
+
+    def _either(self, before: Receipt, after: Receipt) -> list[Entry]:
+        """Return entries for all that may be there while one takes the place of the other."""
+        known = self._digests((*before.values(), *after.values()))
+        merged = {**before, **after}
+        return [one._replace(digests=known[self._spot(path)]) for path, one in merged.items()]
 
     def _announce(self, plan: _Plan) -> None:
         for path, _ in plan.put:
@@ -194,17 +229,24 @@ class Installation:
             for path in paths:
                 self.say("put", path)
 
-    def _remove(self, entries: Sequence[Entry], receipts: Receipts) -> None:
-        others = receipts.others(self.name)
+    def _remove(
+        self, entries: Sequence[Entry], receipts: Receipts, wanted: Sequence[str] = ()
+    ) -> None:
+        others = self._others(receipts)
+        known = self._digests(entries)
+        # Asked once more: directories may have been made since it was planned.
+        done = {self._spot(path) for path in wanted}
         for kind in (Kind.CONFIG, Kind.EXECUTABLE):
             for entry in (one for one in entries if one.kind is kind):
+                spot = self._spot(entry.path)
                 directory = self._open(entry.path)
                 found = self._find(entry.path)
-                if directory is None or found is None:
+                if directory is None or found is None or spot in done:
                     continue
-                if entry.path in others:
-                    self.say("left", f"{entry.path}: {others[entry.path]} has it too")
-                elif found.digest not in entry.digests:
+                done.add(spot)
+                if spot in others:
+                    self.say("left", f"{entry.path}: {others[spot]} has it too")
+                elif found.digest not in known[spot]:
                     self.say("left", f"{entry.path}: changed since it was installed")
                 else:
                     directory.remove(os.path.basename(entry.path))
@@ -248,21 +290,12 @@ def _is_as_wanted(found: Found, one: Source) -> bool:
     return (found.digest, found.mode, found.uid) == (one.digest, one.mode, os.geteuid())
 
 
-def _whose(path: str, before: Receipt, others: dict[str, str]) -> str:
-    if path in others:
-        return f"is what {others[path]} installed"
-    if path in before:
+def _whose(spot: _Spot, known: Container[_Spot], others: Mapping[_Spot, str]) -> str:
+    if spot in others:
+        return f"is what {others[spot]} installed"
+    if spot in known:
         return "was changed since it was installed"
     return "is there and was not put there by cnisdk install"
-
-
-def _either(before: Receipt, after: Receipt) -> list[Entry]:
-    """Return entries for all that may be there while one takes the place of the other."""
-    merged = {**before}
-    for path, entry in after.items():
-        old = before[path].digests if path in before else ()
-        merged[path] = entry._replace(digests=tuple(dict.fromkeys((*old, *entry.digests))))
-    return list(merged.values())
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Which plugins a network wants, and whether a node has them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from cnisdk.agent import trailer
 from cnisdk.node.errors import NodeError
@@ -39,12 +39,12 @@ def families(plugin: PluginObject) -> set[int]:
 
 
 def check_plugins(
-    root: Root, places: Places, sources: Sequence[Source], *, gone: frozenset[str] = frozenset()
+    root: Root, places: Places, sources: Sequence[Source], *, goes: Callable[[str], bool]
 ) -> None:
     """Refuse networks that no container could be attached to; NodeError.
 
-    No plugin is run: it may be made for the node, and not for where we are.  ``gone`` are paths
-    that will be taken away.
+    No plugin is run: it may be made for the node, and not for where we are.  ``goes`` says
+    of a path whether it will be taken away.
     """
     new = {one.name: one for one in sources if one.kind is Kind.EXECUTABLE}
     problems: list[str] = []
@@ -53,7 +53,7 @@ def check_plugins(
         for plugin, where in wanted(network) if network else ():
             if plugin in new:
                 speaks = new[plugin].versions
-            elif (path := find(root, places, plugin)) and path not in gone:
+            elif (path := find(root, places, plugin)) and not goes(path):
                 speaks = versions(root, path)
             else:
                 problems.append(f"{one.path}: {where}: there is no plugin {plugin}")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -202,6 +203,88 @@ def test_two_installations_do_not_take_from_one_another(
     assert (node / BIN / "a").exists()
     install("--uninstall", "--name", "second")
     assert tree(node) == {}
+
+
+# -- two paths of one directory -------------------------------------------------------------------
+
+
+def two_paths(node: Path) -> tuple[list[str], list[str]]:
+    """Lay out a node whose /opt is /var/opt; return the options that say either."""
+    (node / "var/opt").mkdir(parents=True)
+    (node / "opt").symlink_to("/var/opt")
+    first, second = (
+        ["--bin-dir", f"{opt}/cni/bin", "--conf-dir", f"{opt}/cni/net.d", "--name", "n"]
+        for opt in ("/opt", "/var/opt")
+    )
+    return first, second
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_is_installed_again_by_another_path_stays(
+    install: Install, node: Path, files: Path, *, changed: bool
+) -> None:
+    first, second = two_paths(node)
+    install(*put(files), *first)
+    if changed:
+        for path in (files / "a", files / "b"):
+            path.unlink()
+            executable(path, "two")
+
+    done = install(*put(files), *second)
+
+    assert done.exit_code == 0
+    assert "removed" not in done.stdout
+    for name in ("bin/a", "bin/b", "net.d/10-net.conflist"):
+        assert (node / "var/opt/cni" / name).read_bytes() == (
+            files / name.split("/")[1]
+        ).read_bytes()
+    gone = install("--uninstall", "--name", "n")
+    assert gone.stdout.count("removed /var/opt/cni/") == 3
+    assert tree(node) == {"opt": "-> /var/opt"}
+
+
+def test_what_is_put_into_a_directory_that_was_gone_stays_by_another_path(
+    install: Install, node: Path, files: Path
+) -> None:
+    """Neither path leads anywhere when the two are compared."""
+    first, second = two_paths(node)
+    install(*put(files), *first)
+    shutil.rmtree(node / "var/opt/cni")
+
+    done = install(*put(files), *second)
+
+    assert done.exit_code == 0
+    assert "removed" not in done.stdout
+    assert (node / "var/opt/cni/bin/a").exists()
+
+
+def test_what_a_version_has_no_more_goes_by_another_path(
+    install: Install, node: Path, files: Path
+) -> None:
+    """And is none of those plugins that a network may want."""
+    first, second = two_paths(node)
+    install(files / "a", files / "b", *first)
+
+    refused = install(files / "a", files / "10-net.conflist", *second)
+    done = install(files / "a", *second)
+
+    assert "there is no plugin b" in refused.stderr
+    assert done.stdout.splitlines() == ["unchanged /var/opt/cni/bin/a", "removed /opt/cni/bin/b"]
+    assert [path.name for path in (node / "var/opt/cni/bin").iterdir()] == ["a"]
+
+
+def test_what_another_installation_has_by_another_path_is_left(
+    install: Install, node: Path, files: Path
+) -> None:
+    first, second = two_paths(node)
+    install(files / "a", *first)
+    install(files / "a", *second[:-1], "other")
+
+    done = install("--uninstall", "--name", "n")
+
+    assert done.stdout == "left /opt/cni/bin/a: other has it too\n"
+    assert (node / "opt").is_symlink()
+    assert (node / "var/opt/cni/bin/a").exists()
 
 
 # -- uninstall ---------------------------------------------------------------------------------
