@@ -82,7 +82,7 @@ def ensure_gateway(host: RTNL, bridge: Link, config: Config) -> Link:
                 port,
                 name,
                 mtu=bridge.mtu,
-                address=mac.choose(),
+                address=mac.choose_for_port(),
                 peer_address=mac.choose(),
                 master=bridge.index,
                 queues=1,

@@ -200,6 +200,17 @@ def test_a_gateway_that_was_left_half_made_is_finished(network: Network, host: H
     container.run("ping", "-c", "1", "-W", "5", "10.1.2.1")
 
 
+def test_the_port_of_a_gateway_leaves_the_bridge_its_mac(network: Network, host: Host) -> None:
+    host.run("ip", "link", "add", "br0", "up", "type", "bridge")
+    for number in (7, 8):
+        name, mac = f"eth{number}", f"fc:00:00:00:00:0{number}"
+        host.run("ip", "link", "add", name, "address", mac, "master", "br0", "up", "type", "veth")
+
+    network.ipam(V4).add(host.container(), vlan=100, isGateway=True)
+
+    assert network.link("br0")["address"] == "fc:00:00:00:00:07"
+
+
 def test_a_gateway_whose_bridge_was_deleted_is_put_into_the_next(
     network: Network, host: Host
 ) -> None:
