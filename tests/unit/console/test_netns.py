@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cnisdk.console.netns import EngineError, GoneError, path_of
-from cnisdk.runtime.attachment import is_of_process
 from cnisdk.errors import InvalidEnvironmentError
+from cnisdk.runtime.attachment import is_of_process
 from tests.host import Host
 
 Engine = Callable[..., None]
