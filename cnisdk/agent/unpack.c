@@ -153,6 +153,27 @@ static void remove_tree(int parent, const char *name)
 	unlinkat(parent, name, AT_REMOVEDIR);
 }
 
+static bool is_identity(const char *name)
+{
+	return strlen(name) == 32 && strspn(name, "0123456789abcdef") == 32;
+}
+
+/* Say whether a directory has what payload.py puts into each, so that it is not somebody else's. */
+static bool is_payload(int base, const char *name)
+{
+	static const char *const files[] = { "main.pyc", "plugins", "modules" };
+	int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat status;
+	bool found = fd >= 0;
+
+	for (size_t i = 0; found && i < sizeof files / sizeof *files; i++)
+		found = fstatat(fd, files[i], &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(status.st_mode);
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
 /* Remove what killed launchers left, and payloads that nobody has called for long. */
 static void tidy(int base)
 {
@@ -163,11 +184,12 @@ static void tidy(int base)
 	struct stat status;
 
 	while (directory && (entry = readdir(directory))) {
-		if (!strncmp(entry->d_name, UNFINISHED, sizeof UNFINISHED - 1)) {
+		if (!strncmp(entry->d_name, UNFINISHED, sizeof UNFINISHED - 1) &&
+		    is_identity(entry->d_name + sizeof UNFINISHED - 1)) {
 			remove_tree(base, entry->d_name);
-		} else if (strlen(entry->d_name) == 32 &&
+		} else if (is_identity(entry->d_name) &&
 			   fstatat(base, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-			   status.st_mtime < time(NULL) - KEPT) {
+			   status.st_mtime < time(NULL) - KEPT && is_payload(base, entry->d_name)) {
 			snprintf(name, sizeof name, UNFINISHED "%.32s", entry->d_name);
 			if (renameat(base, entry->d_name, base, name) == 0)
 				remove_tree(base, name);

@@ -19,7 +19,7 @@ MAX_WARM = 24 * 60 * 60
 MAX_SOCKET = 107
 """Bytes of a socket's path (unix(7)), without the NUL that ends it."""
 SHARED = ("/", "/run", "/var/run", "/var/lib", "/var", "/etc", "/opt")
-"""Directories that no agent can have for itself."""
+"""Directories that neither an agent nor payloads can have for themselves."""
 
 
 class Options(NamedTuple):
@@ -100,6 +100,8 @@ def check(options: Options) -> None:
             )
     for path in options.unpack_dirs:
         _check_place("--unpack-dir", path)
+        if _place(path) in SHARED:
+            raise BuildError(f"--unpack-dir {path} has to be a directory for payloads alone")
     guarded = {os.path.dirname(_place(path)) for path in (options.socket, protocol.SOCKET) if path}
     for path in options.unpack_dirs or trailer.UNPACK_DIRS:
         for directory in guarded:

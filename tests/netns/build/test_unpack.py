@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -63,6 +64,8 @@ def make(launcher: bytes, tmp_path: Path, base: Path) -> Make:
         tree = tmp_path / f"tree-{content}"
         (tree / "deep" / "er").mkdir(parents=True)
         (tree / "deep" / "er" / "data").write_bytes(b"*" * 100_000)
+        for name in ("main.pyc", "plugins", "modules"):  # as each that was built has them
+            (tree / name).write_text(name)
         (tree / "script").write_text(f'echo run "$1"; : {content}')
         payload = archive.pack(tree)
         identity = archive.identity(payload)
@@ -379,8 +382,35 @@ def test_what_is_no_payload_is_left_alone(make: Make, base: Path) -> None:
     executable = make()
     base.mkdir()
     (base / "notes").write_text("an administrator's")
-    os.utime(base / "notes", (0, 0))
+    (base / ".unfinished-notes").write_text("an administrator's")
+    whole = ("main.pyc", "plugins", "modules")
+    for name, files in (
+        ("d41d8cd98f00b204e9800998ecf8427e", ()),  # a directory named by an MD5 sum
+        ("d41d8cd98f00b204e9800998ecf8427f", whole[1:]),
+        ("d41d8cd98f00b204e9800998ecf84270", whole[:2]),
+        ("my-database-of-a-32-letters-name", whole),
+    ):
+        (base / name).mkdir()
+        for file in ("data", *files):
+            (base / name / file).write_text("an administrator's")
+    (base / "d41d8cd98f00b204e9800998ecf84271").write_text("an administrator's")
+    before = contents(base)
+    for path in base.iterdir():
+        os.utime(path, (0, 0))
 
     assert executable.works()
+    shutil.rmtree(executable.directory)
 
-    assert (base / "notes").exists()
+    assert contents(base) == before
+
+
+def test_each_payload_that_is_built_is_known_to_be_one(built: Path) -> None:
+    """By what unpack.c looks for before it removes an old one."""
+    found = trailer.read(str(built / "bridge"))
+    assert found is not None
+    with (built / "bridge").open("rb") as file:
+        file.seek(found.payload_offset)
+        head = file.read(1 << 20)
+
+    for name in (b"main.pyc", b"plugins", b"modules"):
+        assert re.search(rb"\nf 644 [0-9a-f]{16} [0-9a-f]{16} " + name + rb"\n", head)

@@ -112,6 +112,8 @@ def test_what_was_asked_for_is_in_the_settings(make_project: Make) -> None:
         (Options(unpack_dirs=("/tmp/x",)), "temporary"),
         (Options(unpack_dirs=("/var/../tmp",)), "temporary"),
         (Options(unpack_dirs=(os.path.expanduser("~/x"),)), "home"),
+        (Options(unpack_dirs=("/opt",)), "payloads alone"),
+        (Options(unpack_dirs=("/opt/a/..//",)), "payloads alone"),
         (Options(unpack_dirs=("/run/cnisdk/payload",)), "an agent's directory, /run/cnisdk,"),
         (
             Options(unpack_dirs=("/run/cnisdk/payload",), socket="/run/cnisdk/a/agent.sock"),
