@@ -26,6 +26,7 @@ Address = IPv4Interface | IPv6Interface
 
 _ATTEMPTS = 5  # at a change that other calls get in the way of
 _COMMENT_MAX = 255
+_PREFIX = "CNI-"  # of all chains that CNI plugins make with iptables
 
 # as iptables-save prints rules
 _RULE = re.compile(r"-A (?:(CNI-[0-9a-f]{24}) |POSTROUTING .*-j (CNI-[0-9a-f]{24})$)")
@@ -83,7 +84,7 @@ class _Tools(NamedTuple):
 
 def chain_name(network: str, container_id: str) -> str:
     """Return the name of a container's chain."""
-    return "CNI-" + hexdigest(network + container_id, 24)
+    return _PREFIX + hexdigest(network + container_id, 24)
 
 
 def comment(network: str, container_id: str) -> str:
@@ -156,7 +157,7 @@ def masqueraded(
 
 
 def saved(search_path: str) -> Iterator[str]:
-    """Yield what iptables-save prints of each nat table there is; execute nothing without one."""
+    """Yield what iptables-save prints of each nat table that may have chains of CNI plugins."""
     for tools in _everywhere(search_path):
         yield tools.saved()
 
@@ -288,9 +289,13 @@ def _named(family: _Family, variant: str, search_path: str) -> _Tools:
 
 
 def _everywhere(search_path: str) -> Iterator[_Tools]:
-    """Yield the tools of every variant and family that has a nat table."""
+    """Yield the tools of every variant and family that may have chains of CNI plugins.
+
+    A table nat without them may be one that iptables does not understand.
+    """
     for family in _FAMILIES:
-        if nfnetlink.has_table(family.nfproto, "nat"):
+        chains = nfnetlink.chains(family.nfproto, "nat", containing=_PREFIX.encode())
+        if any(chain.startswith(_PREFIX) for chain in chains):
             yield _nft(family, search_path)
         if legacy := _legacy(family, search_path):
             yield legacy

@@ -38,6 +38,21 @@ def has_chain(family: int, table: str, chain: str) -> bool:
     return _has(f"find chain {table} {chain}", k.NFT_MSG_GETCHAIN, family, body)
 
 
+def chains(family: int, table: str, *, containing: bytes = b"") -> list[str]:
+    """Return the names of a table's chains, none if there is no such table.
+
+    ``containing`` is as in `rules`.
+    """
+    # The kernel lists the chains of all the family's tables.
+    entries = _list(f"list chains of {table}", k.NFT_MSG_GETCHAIN, family, b"")
+    found = (attributes(entry, NFGENMSG.size) for entry in entries if containing in entry)
+    return [
+        to_string(chain.get(k.NFTA_CHAIN_NAME))
+        for chain in found
+        if to_string(chain.get(k.NFTA_CHAIN_TABLE)) == table
+    ]
+
+
 def rules(family: int, table: str, chain: str, *, containing: bytes = b"") -> list[Rule]:
     """Return the rules of a chain, none if there is no such chain.
 
@@ -45,17 +60,7 @@ def rules(family: int, table: str, chain: str, *, containing: bytes = b"") -> li
     matters; it saves to take the others apart.
     """
     body = string(k.NFTA_RULE_TABLE, table) + string(k.NFTA_RULE_CHAIN, chain)
-    try:
-        with _NFNL() as kernel:
-            entries = kernel.dump(
-                f"list chain {table} {chain}",
-                _type(k.NFT_MSG_GETRULE),
-                NFGENMSG.pack(family, 0, 0) + body,
-            )
-    except OSError as err:
-        if err.errno in _ABSENT:
-            return []
-        raise
+    entries = _list(f"list chain {table} {chain}", k.NFT_MSG_GETRULE, family, body)
     found = (attributes(entry, NFGENMSG.size) for entry in entries if containing in entry)
     # A kernel before 4.7 lists all chains.
     return [
@@ -113,6 +118,16 @@ def _has(what: str, message: int, family: int, body: bytes) -> bool:
             return False
         raise
     return True
+
+
+def _list(what: str, message: int, family: int, body: bytes) -> list[bytes]:
+    try:
+        with _NFNL() as kernel:
+            return kernel.dump(what, _type(message), NFGENMSG.pack(family, 0, 0) + body)
+    except OSError as err:
+        if err.errno in _ABSENT:
+            return []
+        raise
 
 
 def _type(message: int) -> int:

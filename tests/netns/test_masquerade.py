@@ -281,7 +281,8 @@ def test_delete_needs_no_iptables_for_a_legacy_table_of_others(host: Host, ips: 
         pytest.skip("this kernel has no legacy iptables")
     add(host, "nftables")
     with host.inside():
-        masquerade.delete(ips=ips, **{**names(), "search_path": only_nft(host)})
+        which = {**names(), "search_path": only_nft(host)}
+        masquerade.delete(ips=ips, keep=[], **which)
     assert not nft_rules(host)
 
 
@@ -362,6 +363,36 @@ def test_gc_leaves_valid_attachments_and_other_networks(host: Host, backend: str
     with host.inside():
         masquerade.gc(network="net1", valid=[("valid", "eth0")], search_path=PATH)
     assert host.snapshot() == before
+
+
+FOREIGN = (
+    "add table ip nat; add chain ip nat mine; add rule ip nat mine ct state vmap { new : accept }"
+)
+"""A table of an administrator's, which iptables says is incompatible."""
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["iptables", "no-iptables"])
+def test_a_nat_table_of_others_is_not_asked(
+    host: Host, executed: list[str], installed: bool
+) -> None:
+    host.run("nft", FOREIGN)
+    search_path = PATH if installed else only_nft(host)
+    before = host.snapshot()
+    with host.inside():
+        assert masquerade.missing(BOTH, **{**names(), "search_path": search_path}) == BOTH
+        masquerade.gc(network="net1", valid=[], search_path=search_path)
+        assert list(iptables.saved(search_path)) == []
+    assert host.snapshot() == before
+    assert executed == []
+
+
+def test_a_table_that_iptables_does_not_understand_is_an_error_where_chains_are_ours(
+    host: Host,
+) -> None:
+    add(host, "iptables", V4)
+    host.run("nft", FOREIGN)
+    with host.inside(), pytest.raises(ExecutionError, match="incompatible"):
+        masquerade.gc(network="net1", valid=[], search_path=PATH)
 
 
 def test_gc_with_nothing_valid_deletes_all_of_the_network(host: Host) -> None:
