@@ -14,8 +14,9 @@ from cnisdk.net.rtnl import RTNL
 
 NFGENMSG = struct.Struct("=BBH")  # family, version, resource (network byte order)
 
-# EINVAL is what nfnetlink says of a subsystem that this kernel does not have.
-_ABSENT = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
+# EINVAL is what nfnetlink says of a subsystem that this kernel does not have, ERANGE of a name
+# longer than any that it can have.
+_ABSENT = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.ERANGE)
 
 
 class Rule(NamedTuple):

@@ -139,6 +139,15 @@ def test_delete_where_nothing_is_makes_and_executes_nothing(
     assert ruleset(host) == ""
 
 
+def test_delete_succeeds_where_the_name_is_too_long_for_the_kernel(host: Host) -> None:
+    with pytest.raises(ExecutionError):
+        add(host, container_id="c" * 250)
+
+    delete(host, "c" * 250)
+
+    assert ruleset(host) == ""
+
+
 def test_a_name_that_nft_has_other_uses_for_is_a_name(host: Host) -> None:
     add(host, ifname='e;"{@0')
 
