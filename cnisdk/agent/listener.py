@@ -28,7 +28,7 @@ class Listener(NamedTuple):
 
     sock: socket.socket
     lock_fd: int = -1
-    """Locked for as long as this process lives; -1 where a service manager has the socket."""
+    """Locked for as long as this process lives; -1 if nobody else could."""
 
     def pass_on(self) -> None:
         """Leave both to the program that this process is about to execute."""
@@ -42,23 +42,29 @@ def open_listener(path: str, prepare: Callable[[], object] = lambda: None) -> Li
     """Return a listening socket at ``path``, or the one that was passed to this process.
 
     The directory is made with mode 0700, or has to have it already and belong to us.  Where an
-    agent lives that serves ``path``, or still undoes what it did: OSError(EADDRINUSE).
+    agent lives that serves ``path``, or still undoes what it did, and where a service manager
+    listens: OSError(EADDRINUSE).
     ``prepare`` is called when ``path`` is ours and nobody can connect yet.
     """
     lock = os.environ.pop(_LOCK_VARIABLE, "")
     passed = systemd.listener()
     if passed is not None:
-        lock_fd = int(lock) if lock else -1
         if lock:
-            os.set_inheritable(lock_fd, False)
-        return Listener(passed, lock_fd)
+            os.set_inheritable(int(lock), False)
+            return Listener(passed, int(lock))
+        try:
+            return Listener(passed, _lock_passed(passed))
+        except BaseException:
+            passed.close()
+            raise
     _make_directory(os.path.dirname(os.path.abspath(path)))
     lock_fd = _lock(f"{path}.lock", path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
+        _refuse_to_replace(path)
         prepare()
         with suppress(FileNotFoundError):
-            os.unlink(path)  # of an agent that died: we have its lock
+            os.unlink(path)  # of an agent that died: we have its lock, and nobody listens
         sock.bind(path)
         os.chmod(path, 0o600)
         sock.listen(BACKLOG)
@@ -76,6 +82,32 @@ def _make_directory(directory: str) -> None:
         os.mkdir(directory, 0o700)
     if problem := owned.problem(directory):
         raise UnsafeDirectoryError(problem)
+
+
+def _lock_passed(sock: socket.socket) -> int:
+    """Keep agents that are started by hand away from a socket that was passed; -1 if none can be.
+
+    They bind only in a directory of the kind that `_make_directory` makes.
+    """
+    path = sock.getsockname()
+    if not isinstance(path, str) or not path.startswith("/"):
+        return -1  # abstract
+    try:
+        return -1 if owned.problem(os.path.dirname(path)) else _lock(f"{path}.lock", path)
+    except OSError as err:
+        if err.errno == errno.EADDRINUSE:
+            raise
+        return -1  # read-only, or taken away: nobody else makes a socket there either
+
+
+def _refuse_to_replace(path: str) -> None:
+    """Raise OSError(EADDRINUSE) if somebody listens at ``path``, as systemd without an agent."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+        sock.setblocking(False)  # a backlog that is full is somebody's, too
+        with suppress(FileNotFoundError, ConnectionRefusedError):
+            with suppress(BlockingIOError):
+                sock.connect(path)
+            raise OSError(errno.EADDRINUSE, "somebody listens on this socket already", path)
 
 
 def _lock(lock_path: str, path: str) -> int:

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,11 @@ def works(agent: RunningAgent, host: Host, container: Container) -> bool:
 # -- starting --------------------------------------------------------------------------------
 
 
-def refuses_to_start(agent: RunningAgent) -> str:
-    """Start another agent for the same socket, and return what it says."""
-    second = subprocess.run(
-        agent.argv, cwd=ROOT, env=agent.env, capture_output=True, text=True, check=False
-    )
+def refuses_to_start(agent: RunningAgent, wrapped: Sequence[str] = ()) -> str:
+    """Start another agent for the same socket, not ``wrapped``, and return what it says."""
+    argv = agent.argv[len(wrapped) :]
+    env = {name: value for name, value in agent.env.items() if name != "NOTIFY_SOCKET"}
+    second = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert second.returncode == 1
     return str(json.loads(second.stderr.splitlines()[-1])["error"])
 
@@ -265,6 +265,7 @@ def test_a_service_manager_hands_over_the_socket_and_is_told(
             agent.process.send_signal(signal.SIGHUP)
             agent.log.wait("serving", count=2)
             assert works(agent, host, container)
+            assert "an agent has this socket already" in refuses_to_start(agent, wrapped)
         while (said := manager.recv(200).decode()) != "STOPPING=1":
             told.append(said.partition("\n")[0])
 
