@@ -340,7 +340,9 @@ class _Survey:
             Check.LEAKED_RULE,
             f"rule{of}",
             f"{said}, an address that nothing here has",
-            f"cnisdk gc {network}" if configured else "delete the rule: no network has it",
+            f"cnisdk gc {network}, with --valid ID:IFNAME for all that still run"
+            if configured
+            else "delete the rule: no network has it",
         )
 
     def _addresses(self, end: End) -> list[str]:

@@ -1,11 +1,13 @@
 """What is kept on disk for containers: what runtimes remember, what IPAM has given away.
 
 A reservation is stale if nothing speaks for its container: no attachment that a runtime
-remembers, no namespace of its name, no process in a cgroup of its name.
+remembers, no namespace of its name, no process in a cgroup of its name.  In the middle of an ADD
+nothing does so yet: one is not looked at before any runtime would have given that up.
 """
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,6 +21,9 @@ from cnisdk.types import _json
 _HOST_LOCAL = "host-local"
 NETNS_DIRS = (NETNS_DIR, "/run/docker/netns")
 """Where namespaces have names."""
+
+PATIENCE = 300.0
+"""Seconds, more than a runtime gives an ADD: kubelet gives up after four minutes."""
 
 _SHOWN = 8  # of many
 
@@ -155,8 +160,13 @@ def _reserved(node: Node) -> Iterator[tuple[str, _Reservation]]:
                         "utf-8", "replace"
                     )
                     container_id, _, ifname = owner.strip().partition("\r\n")
-                    if container_id:
+                    if container_id and not _is_new(node, f"{directory}/{network}/{name}"):
                         yield directory, _Reservation(network, name, container_id, ifname)
+
+
+def _is_new(node: Node, path: str) -> bool:
+    """Say whether a file was written a moment ago; one of a clock that has jumped was not."""
+    return abs(time.time() - os.stat(node.root.locate(path)).st_mtime) < PATIENCE
 
 
 def _has_namespace(node: Node, container_id: str) -> bool:

@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,10 +104,13 @@ class Node:
         self.reserve("10.9.0.2", container.id)
         return parameters
 
-    def reserve(self, address: str, container_id: str) -> None:
+    def reserve(self, address: str, container_id: str, *, age: float = 600) -> None:
+        """Reserve an address, so many seconds ago."""
         reserved = self.cache / "networks" / "net"
         reserved.mkdir(parents=True, exist_ok=True)
         (reserved / address).write_text(f"{container_id}\r\neth0")
+        then = time.time() - age
+        os.utime(reserved / address, (then, then))
 
     def listen(self) -> socket.socket:
         """Return a listening socket where the agent's is."""

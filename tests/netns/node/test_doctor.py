@@ -1,6 +1,7 @@
 """Each thing that the doctor looks for is planted on a node that is well, and found."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -176,10 +177,21 @@ def test_a_reservation_is_not_stale_while_a_process_or_a_namespace_has_its_name(
     assert [finding["check"] for finding in node.diagnosis()[0]] == ["reservation-stale"]
 
 
+@pytest.mark.parametrize(("age", "told"), [(10, False), (-10, False), (600, True), (-600, True)])
+def test_one_that_an_add_may_just_have_made_is_not_stale(
+    node: Node, age: float, told: bool
+) -> None:
+    """Nobody speaks for it before that ADD ends; and clocks may jump."""
+    node.reserve("10.9.0.4", "coming", age=age)
+
+    assert ("reservation-stale" in [finding["check"] for finding in node.diagnosis()[0]]) is told
+
+
 def test_a_directory_of_its_own_is_looked_at_too(node: Node) -> None:
     data = node.host.state / "data"
     (data / "net").mkdir(parents=True)
     (data / "net/10.9.0.7").write_text("gone\r\neth0")
+    os.utime(data / "net/10.9.0.7", (0, 0))
     (data / "net/last_reserved_ip.0").write_text("10.9.0.7")
     (data / "net/lock").touch()
     ipam = {"type": "host-local", "subnet": "10.9.0.0/24", "dataDir": str(data)}
@@ -224,6 +236,8 @@ def test_what_is_advised_mends_what_is_stale(host: Host) -> None:
         assert doctor() == []
         if forgotten:
             next((state / "cni/results").iterdir()).unlink()
+        for reservation in (state / "cni/networks/net").glob("10.*"):
+            os.utime(reservation, (0, 0))  # long ago
         container.close()
 
         (finding,) = doctor()

@@ -1,6 +1,7 @@
 """``cnisdk show`` on real networks: what is there, and what does not belong."""
 
 import json
+import os
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -183,7 +184,9 @@ def _published(town: Town, container: Container) -> None:
 
 
 def _reservation(town: Town, container: Container) -> None:
-    (town.cache / "networks/web/10.88.0.77").write_text("gone\r\neth0")
+    path = town.cache / "networks/web/10.88.0.77"
+    path.write_text("gone\r\neth0")
+    os.utime(path, (0, 0))
 
 
 def _half(town: Town, container: Container) -> None:
