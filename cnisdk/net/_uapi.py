@@ -240,6 +240,7 @@ UMOUNT_NOFOLLOW = 8
 # linux/netlink.h, linux/netfilter.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h
 NETLINK_NETFILTER = 12
 
+NFPROTO_UNSPEC = 0
 NFPROTO_INET = 1
 NFPROTO_IPV4 = 2
 NFPROTO_BRIDGE = 7

@@ -132,6 +132,12 @@ def delete(
             _change(legacy, chain, plan)
 
 
+def has(*, network: str, container_id: str) -> bool:
+    """Say whether nftables holds the container's chain; executes nothing, so not of legacy."""
+    chain = chain_name(network, container_id)
+    return any(nfnetlink.has_chain(family.nfproto, "nat", chain) for family in _FAMILIES)
+
+
 def gc(*, network: str, container_ids: Iterable[str], search_path: str) -> None:
     """Delete the network's chains of all containers but ``container_ids``."""
     valid = {chain_name(network, container_id) for container_id in container_ids}

@@ -104,6 +104,16 @@ def delete(
     _raise(failures)
 
 
+def has(*, network: str, ifname: str, container_id: str) -> bool:
+    """Say whether `delete` would find something, executing nothing.
+
+    What legacy iptables has the kernel does not tell, and is not looked for.
+    """
+    return nft.has(network=network, ifname=ifname, container_id=container_id) or iptables.has(
+        network=network, container_id=container_id
+    )
+
+
 def missing(
     ips: Collection[Address], *, network: str, ifname: str, container_id: str, search_path: str
 ) -> list[Address]:

@@ -28,6 +28,15 @@ class Rule(NamedTuple):
     """NFTA_RULE_EXPRESSIONS as it is."""
 
 
+def tables() -> set[tuple[int, str]]:
+    """Return family and name of all tables of the calling thread's namespace."""
+    entries = _list("list tables", k.NFT_MSG_GETTABLE, k.NFPROTO_UNSPEC, b"")
+    return {
+        (entry[0], to_string(attributes(entry, NFGENMSG.size).get(k.NFTA_TABLE_NAME)))
+        for entry in entries
+    }
+
+
 def has_table(family: int, table: str) -> bool:
     """Say whether the calling thread's namespace has this table; ``family`` is an NFPROTO_…."""
     return _has(f"find table {table}", k.NFT_MSG_GETTABLE, family, string(k.NFTA_TABLE_NAME, table))

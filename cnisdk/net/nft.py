@@ -66,6 +66,11 @@ def delete(*, network: str, ifname: str, container_id: str, search_path: str) ->
     _replace(key, (), "", search_path)
 
 
+def has(*, network: str, ifname: str, container_id: str) -> bool:
+    """Say whether the attachment has any rule."""
+    return bool(_rules(mark.key(network, ifname, container_id)))
+
+
 def gc(*, network: str, valid: Iterable[tuple[str, str]], search_path: str) -> None:
     """Delete the network's rules of all but the ``valid`` pairs of container ID and interface."""
     keep = tuple(mark.key(network, ifname, container_id) for container_id, ifname in valid)

@@ -165,19 +165,25 @@ class Bridge(Plugin[Config]):
     def delete(self, config: Config, attachment: Attachment) -> None:
         """Take away what `add` made; the bridge, its addresses and forwarding stay.
 
-        Addresses are released last, when nothing here refers to them any more.
+        Rules go also if the configuration does not speak of them, or not any more.  Addresses are
+        released last, when nothing here refers to them any more.
         """
         remove_link = partial(self._remove_link, config, attachment)
-        let_go = partial(self._let_go, attachment) if config.macspoofchk else _nothing
         release = partial(self.ipam.delete, config)
-        if not config.ip_masq:
-            collect(remove_link, let_go, release)
-            return
+        masqueraded, held = config.ip_masq, config.macspoofchk
         had = inside.Addresses([], [])
+
+        def find() -> None:
+            nonlocal masqueraded, held
+            if not (masqueraded and held):
+                from cni_bridge import leftover  # what ADD has no use for
+
+                left = leftover.find(attachment)
+                masqueraded, held = masqueraded or left.masquerade, held or left.spoofcheck
 
         def look() -> None:
             nonlocal had
-            if attachment.netns_or_none is not None:
+            if masqueraded and attachment.netns_or_none is not None:
                 with RTNL(attachment.netns_or_none) as container:
                     had = inside.addresses(container, attachment.ifname)
 
@@ -186,11 +192,18 @@ class Bridge(Plugin[Config]):
             self._unmasquerade(attachment, {*had.own, *recorded}, keep=had.others)
 
         def remove_both() -> None:
+            if not masqueraded:
+                remove_link()
+                return
             # The kernel waits while it deletes a link, and again while it changes rules.
             with beside(remove_link) as link_is_removed:
                 collect(remove_rules, link_is_removed)
 
-        collect(look, remove_both, let_go, release)
+        def let_go() -> None:
+            if held:
+                self._let_go(attachment)
+
+        collect(find, look, remove_both, let_go, release)
 
     def _remove_link(self, config: Config, attachment: Attachment) -> None:
         """Delete the veth, by its end in the container, or by its own."""
@@ -220,30 +233,23 @@ class Bridge(Plugin[Config]):
         """Release links, rules and addresses of attachments that are no longer valid."""
 
         def let_go() -> None:
-            if config.macspoofchk:
-                from cnisdk.net import spoofcheck
+            from cnisdk.net import spoofcheck
 
-                with RTNL() as host:
-                    spoofcheck.gc(
-                        lambda port: link.find(host, port) is None,
-                        search_path=self.call.search_path,
-                    )
+            with RTNL() as host:
+                spoofcheck.gc(
+                    lambda port: link.find(host, port) is None, search_path=self.call.search_path
+                )
 
         def remove_rules() -> None:
-            if config.ip_masq:
-                from cnisdk.net import masquerade
+            from cnisdk.net import masquerade
 
-                masquerade.gc(network=valid.network, valid=valid, search_path=self.call.search_path)
+            masquerade.gc(network=valid.network, valid=valid, search_path=self.call.search_path)
 
         collect(partial(veth.gc, valid), let_go, remove_rules, partial(self.ipam.gc, config, valid))
 
     def validate(self, config: Config) -> None:
         """Raise what excludes each other."""
         config.check_usable({})
-
-
-def _nothing() -> None:
-    """Do nothing, where there is nothing to undo."""
 
 
 def _mtus(host: RTNL, bridge: Link, port: Link, others: Iterable[Interface]) -> list[int]:

@@ -1,9 +1,11 @@
 """DEL takes away what ADD made, with whatever is left to go by."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cnisdk.net import execute
 from tests.host import Container, Host
 
 from .conftest import REFUSAL, Network
@@ -70,6 +72,52 @@ def test_masquerading_lasts_from_add_to_delete(network: Network, host: Host, bac
     assert "10.1.2.2" not in after
     assert "2001:db8::2" not in after
     assert container.id not in after
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("today", [False, "true"], ids=["off", "mistyped"])
+def test_rules_go_that_the_configuration_no_longer_speaks_of(
+    network: Network, host: Host, backend: str, today: Any
+) -> None:
+    container, other = host.container(), host.container()
+    network.config |= {"isGateway": True, "ipMasq": True, "ipMasqBackend": backend}
+    network.ipam("10.1.2.3/24").add(other)
+    before = _rules(host)
+    network.ipam(V4, V6).add(container, macspoofchk=True)
+
+    network.call("DEL", container, ipMasq=today)
+
+    assert container.id not in _rules(host)
+    assert other.id in before
+    assert other.id in _rules(host)
+
+
+def test_delete_of_a_plain_network_executes_ipam_alone(
+    network: Network, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container, other = host.container(), host.container()
+    network.config["isGateway"] = True
+    for backend in BACKENDS:  # the tables are there, with rules of others
+        masquerading = {"ipMasq": True, "ipMasqBackend": backend, "macspoofchk": True}
+        network.ipam("10.1.2.3/24").call("DEL", other)
+        network.add(other, **masquerading)
+    network.ipam(V4).add(container)
+    rules = _rules(host)
+
+    programs: list[str] = []
+    run = execute.run
+
+    def recording(argv: Any, **rest: Any) -> execute.Completed:
+        programs.append(Path(argv[0]).name)
+        return run(argv, **rest)
+
+    monkeypatch.setattr(execute, "run", recording)
+    network.delete(container)
+    monkeypatch.undo()
+
+    assert programs == [network.config["ipam"]["type"]]
+    assert _rules(host) == rules
+    assert network.links(container) == {"lo"}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -49,14 +49,16 @@ def test_status_makes_nothing(network: Network, host: Host) -> None:
     assert host.snapshot() == before
 
 
+@pytest.mark.parametrize("today", [True, False], ids=["configured", "edited-away"])
 def test_gc_removes_the_rules_of_attachments_that_are_not_valid(
-    network: Network, host: Host
+    network: Network, host: Host, today: bool
 ) -> None:
     network.config |= {"isGateway": True, "ipMasq": True, "ipMasqBackend": "nftables"}
     kept, lost = host.container(), host.container()
     network.ipam("10.1.2.2/24").add(kept)
     network.ipam("10.1.2.3/24").add(lost)
     valid = [{"containerID": kept.id, "ifname": "eth0"}]
+    network.config["ipMasq"] = today
 
     answer = network.call("GC", config=network.config | {"cni.dev/valid-attachments": valid})
 
