@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,24 @@ def test_a_name_that_makes_no_plugin_is_refused(name: str, tmp_path: Path) -> No
 
     assert done.returncode != 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ['Sets the "fast" mode', "a\\", "two\nlines", '"""'])
+def test_a_description_that_makes_no_toml_is_refused(text: str, tmp_path: Path) -> None:
+    done = cnisdk("new", "fast", "--no-input", "--description", text, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "has to be a line without quotation marks" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_description_may_have_apostrophes_and_brackets(tmp_path: Path) -> None:
+    text = "Doesn't <hurt> & {{ '{' }} costs 5 %, naïve"
+    done = cnisdk("new", "fast", "--no-input", "--description", text, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    project = tomllib.loads((tmp_path / "cni-fast" / "pyproject.toml").read_text())["project"]
+    assert project["description"].startswith("CNI plugin: Doesn't <hurt> & ")
 
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:

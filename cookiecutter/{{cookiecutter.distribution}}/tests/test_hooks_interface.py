@@ -49,6 +49,17 @@ def test_a_container_reaches_its_gateway(network: Network) -> None:
     network.container.run("ping", "-c", "1", "-W", "5", "10.1.0.1")
 
 
+def test_two_addresses_may_have_one_gateway(network: Network) -> None:
+    ipam = network.host.state / "fixed"
+    both = '"10.1.0.2/24", "gateway": "10.1.0.1"}, {"address": "10.1.0.3/24", "gateway"'
+    ipam.write_text(IPAM.replace('"10.1.0.2/24", "gateway"', both))
+
+    result = network.call("ADD").json
+
+    assert [ip["address"] for ip in result["ips"]] == ["10.1.0.2/24", "10.1.0.3/24"]
+    network.container.run("ping", "-c", "1", "-W", "5", "-I", "10.1.0.3", "10.1.0.1")
+
+
 def test_the_mtu_is_that_of_the_configuration(network: Network) -> None:
     result = network.call("ADD", mtu=1400).json
 

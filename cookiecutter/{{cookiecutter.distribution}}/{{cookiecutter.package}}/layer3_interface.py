@@ -33,17 +33,19 @@ def configure(host: RTNL, container: RTNL, ends: Ends, result: Result) -> None:
     link.set_up(container, inner)
     link.wait_up(host, outer, TIMEOUT)
     gateways = _gateways(result)
-    for ip in result.ips:
-        gateway = gateways[ip.address.version]
-        # On the host: the gateway's address on every cable, and the way to the container.
+    # On the host: the gateway's address on every cable, and the way to the container.
+    for version, gateway in gateways.items():
         addr.add(host, outer, _alone(gateway), nodad=True)
+        sysctl.write(f"net/{FORWARDING[version]}", 1)
+    for ip in result.ips:
         route.add(host, Route(_alone(ip.address.ip).network, index=outer))
-        sysctl.write(f"net/{FORWARDING[ip.address.version]}", 1)
-        # In the container: the gateway is on the cable, the rest of its network behind it.
-        # Appended: another interface of the container may have the same gateway.
         addr.add(container, inner, ip.address, nodad=True, prefix_route=False)
+    # In the container: the gateway is on the cable, the rest of its network behind it.
+    # Appended: another interface of the container may have the same gateway.
+    for gateway in gateways.values():
         route.add(container, Route(_alone(gateway).network, index=inner), append=True)
-        route.add(container, Route(ip.address.network, gateway, inner), append=True)
+    for network in dict.fromkeys(ip.address.network for ip in result.ips):
+        route.add(container, Route(network, gateways[network.version], inner), append=True)
     for entry in result.routes:
         gw = entry.gw or gateways.get(entry.dst.version)
         route.add(container, Route(entry.dst, gw, inner), append=True)
