@@ -5,6 +5,7 @@ nothing executed: one question where no table is there that could have something
 legacy iptables cannot be asked this way, and are looked into only where the configuration says so.
 """
 
+import errno
 from typing import NamedTuple
 
 from cnisdk import Attachment
@@ -19,8 +20,16 @@ class Leftover(NamedTuple):
 
 
 def find(attachment: Attachment) -> Leftover:
-    """Look for an attachment's rules in the calling thread's namespace."""
-    tables = nfnetlink.tables()
+    """Look for an attachment's rules in the calling thread's namespace.
+
+    Who may not even look has not made any.
+    """
+    try:
+        tables = nfnetlink.tables()
+    except OSError as err:
+        if err.errno not in (errno.EPERM, errno.EACCES):
+            raise
+        return Leftover(masquerade=False, spoofcheck=False)
     return Leftover(
         masquerade=not tables.isdisjoint(
             [

@@ -279,7 +279,7 @@ def test_it_holds_nothing_of_its_caller(host: Host, either: Warm, tmp_path: Path
     process = Path("/proc", str(either.appears()))
     eventually(lambda: (process / "comm").read_text() == "cnisdk-warm\n")
 
-    files = {int(fd.name): os.readlink(fd) for fd in (process / "fd").iterdir()}
+    files = open_files(process)
     assert files.pop(0) == "/dev/null"
     assert {files.pop(1), files.pop(2)} == {f"{either.home}/log"}
     ours = (str(either.home), str(UNPACKED / either.identity), "socket:", "anon_inode:", "net:")
@@ -287,6 +287,15 @@ def test_it_holds_nothing_of_its_caller(host: Host, either: Warm, tmp_path: Path
     assert f"net:[{os.stat(container.path).st_ino}]" not in files.values()
     assert os.readlink(process / "cwd") == "/"
     assert os.getsid(int(process.name)) != os.getsid(0)
+
+
+def open_files(process: Path) -> dict[int, str]:
+    """Return what a process has open; it may be opening and closing meanwhile."""
+    found = {}
+    for fd in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[int(fd.name)] = os.readlink(fd)
+    return found
 
 
 # -- its end -----------------------------------------------------------------------------------

@@ -153,6 +153,7 @@ def test_a_thread_that_ended_with_its_turn_keeps_it_from_nobody() -> None:
     thread.start()
     thread.join()
 
-    turns.look()
+    for _ in range(3):  # the kernel may be at its end yet, and count its time
+        turns.look()
 
     assert len(turns) == 0
